@@ -1,0 +1,118 @@
+"""JSON log lines: Borg's `--log-json`, and any other tool that writes one object a line. Pure.
+
+Borg's line types and their fields: "Internals > Frontends" in Borg's documentation, the same from 1.1 to 2.0
+but for details. What differs is kept as fields; only text, level, logger and time get a place of their own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from borgwatch.decode.text import without_surrogates
+from borgwatch.model import FieldValue, Level, Record
+
+__all__ = ["record_from_object", "trailing_object"]
+
+_MAX_STARTS = 4  # how many places of one line are tried as the start of an object
+_MAX_DEPTH = 8
+_MAX_FIELDS = 200
+_TEXT_KEYS = ("message", "msg", "event")
+_LEVEL_KEYS = ("levelname", "level", "severity")
+_LOGGER_KEYS = ("name", "logger")
+_TIME_KEYS = ("time", "timestamp", "ts")
+_LEVELS = {
+    "INFO": Level.INFO,
+    "NOTICE": Level.NOTICE,
+    "WARN": Level.WARNING,
+    "WARNING": Level.WARNING,
+    "ERROR": Level.ERROR,
+    "CRITICAL": Level.CRITICAL,
+    "FATAL": Level.CRITICAL,
+}
+_MAX_EPOCH = 253_402_300_799  # the year 9999, the last that a datetime can hold
+
+
+def trailing_object(text: str) -> dict[str, Any] | None:
+    """Find the JSON object with which the line ends, alone or glued behind a prompt or progress text.
+
+    Borg writes `Enter passphrase for key …: {"type": "log_message", …}` where a prompt had no line end.
+    Returns None where the line ends with no object.
+    """
+    if not text.rstrip().endswith("}"):
+        return None
+    start = -1
+    for _ in range(_MAX_STARTS):
+        start = text.find('{"', start + 1)
+        if start < 0:
+            return None
+        value = _parse(text[start:])
+        if isinstance(value, dict):
+            return value
+    return None
+
+
+def _parse(text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        pass
+    if "\\ud" not in text and "\\uD" not in text:
+        return None
+    try:  # a lone surrogate escape is valid JSON, yet strict decoders refuse it
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def record_from_object(found: Mapping[str, Any], *, source: str, job: str) -> Record:
+    """Make a record of a decoded object; values of a wrong type are kept as fields and given no meaning."""
+    fields: dict[str, FieldValue] = {}
+    _flatten(found, "", fields, 0)
+    return Record(
+        text=_first_text(fields, _TEXT_KEYS),
+        source=source,
+        job=job,
+        fields=fields,
+        level=_LEVELS.get(_first_text(fields, _LEVEL_KEYS).upper()),
+        logger=_first_text(fields, _LOGGER_KEYS),
+        time=_first_time(fields),
+    )
+
+
+def _flatten(value: Mapping[str, Any], prefix: str, fields: dict[str, FieldValue], depth: int) -> None:
+    """Nested objects become dotted names; lists are left out, for no rule can name their items."""
+    for key, item in value.items():
+        if len(fields) >= _MAX_FIELDS:
+            return
+        name = without_surrogates(f"{prefix}{key}")
+        if isinstance(item, dict):
+            if depth < _MAX_DEPTH:
+                _flatten(item, f"{name}.", fields, depth + 1)
+        elif isinstance(item, str):
+            fields[name] = without_surrogates(item)
+        elif item is None or isinstance(item, bool | int | float):
+            fields[name] = item
+
+
+def _first_text(fields: Mapping[str, FieldValue], keys: tuple[str, ...]) -> str:
+    return next((value for key in keys if isinstance(value := fields.get(key), str)), "")
+
+
+def _first_time(fields: Mapping[str, FieldValue]) -> datetime | None:
+    for key in _TIME_KEYS:
+        value = fields.get(key)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MAX_EPOCH:
+            return datetime.fromtimestamp(value, UTC)
+        if isinstance(value, str):
+            try:
+                parsed = datetime.fromisoformat(value)
+            except ValueError:
+                continue
+            if parsed.tzinfo is not None:
+                return parsed
+    return None

@@ -1,0 +1,38 @@
+"""Bytes as they were written, as text that a person would have seen. Pure."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["clean_text", "without_surrogates"]
+
+_BOM = "\ufeff"
+# CSI sequences, OSC strings and two-character escapes (ECMA-48).
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_INVISIBLE = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127))
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def clean_text(data: bytes) -> str:
+    r"""Decode `data` and keep what a terminal would have left standing.
+
+    Invalid UTF-8 becomes U+FFFD; a byte order mark, NUL bytes, other control characters and ANSI sequences go.
+    Of fragments that a progress display ends with `\r`, the last one that is not blank stands: that is where the
+    next real line is glued on when standard error is no terminal.
+
+    >>> clean_text(b"Saving files cache\rSaving cache config\r\r-----")
+    '-----'
+    """
+    text = data.decode("utf-8", errors="replace").removeprefix(_BOM)
+    if "\x1b" in text:
+        text = _ANSI.sub("", text)
+    if "\r" in text:
+        text = next((part for part in reversed(text.split("\r")) if part.strip()), "")
+    if not text.isprintable():
+        text = text.translate(_INVISIBLE)
+    return text
+
+
+def without_surrogates(text: str) -> str:
+    r"""Replace lone surrogates, which Borg 1.x writes as `\udcXX` for file names that are not UTF-8."""
+    return _SURROGATE.sub("\ufffd", text)

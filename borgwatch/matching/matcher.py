@@ -1,0 +1,71 @@
+"""Which rule speaks for a record, and what it says.
+
+The first rule that matches speaks for the line; the rules of the user's files are asked before the shipped ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from borgwatch.matching.conditions import BUILT_IN_FIELDS, field_value
+from borgwatch.matching.rules import Rule
+from borgwatch.matching.templates import one_line
+from borgwatch.model import FieldValue, Line, Phase, Record, Signal, is_event_name
+
+__all__ = ["Matcher", "line_id"]
+
+
+class Matcher:
+    """The rules of all packs, in the order in which they are asked."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = tuple(rules)
+
+    def match(self, record: Record, line: Line) -> Signal | None:
+        """Find the rule that speaks for `record`, which was decoded from `line`; None where none does."""
+        for rule in self.rules:
+            captures: dict[str, str] = {}
+            if rule.when.holds(record, captures):
+                return _signal(rule, record, captures, line)
+        return None
+
+
+def line_id(line: Line) -> str:
+    """Digest a line and its place, 16 hex digits: stable over restarts, rotation and a second reading."""
+    place = f"{line.source}\0{line.position.offset}\0".encode("utf-8", "surrogateescape")
+    return blake2b(place + line.data, digest_size=8).hexdigest()
+
+
+def _signal(rule: Rule, record: Record, captures: dict[str, str], line: Line) -> Signal | None:
+    fields: dict[str, FieldValue] = dict(record.fields)
+    fields.update((name, field_value(record, name)) for name in BUILT_IN_FIELDS)
+    fields.update(captures)
+    event = rule.event.render(fields) if rule.event else None
+    if event is not None and not is_event_name(event):
+        return None  # the line names an event that does not exist: nobody recognised it
+    kept: dict[str, FieldValue] = {name: one_line(text) for name, text in captures.items()} if event else {}
+    kept.update({name: value for name, t in rule.captured.items() if (value := t.value(fields)) is not None})
+    return Signal(
+        rule=rule.id,
+        phase=rule.phase,
+        job=record.job,
+        source=record.source,
+        line_id=line_id(line),
+        read_at=line.read_at,
+        time=record.time,
+        operation=rule.operation,
+        outcome=rule.outcome,
+        event=event,
+        level=rule.level,
+        title=rule.title.render(fields) if rule.title else "",
+        message=rule.message.render(fields) if rule.message else _default_message(rule, record),
+        next_step=rule.next_step.render(fields) if rule.next_step else "",
+        weight=rule.weight,
+        captured=kept,
+    )
+
+
+def _default_message(rule: Rule, record: Record) -> str:
+    """Unless the rule says otherwise, the line that tells is the message; a mere start or detail tells nothing."""
+    return one_line(record.text) if rule.outcome is not None or rule.phase is Phase.EVENT else ""

@@ -1,0 +1,468 @@
+"""Runs: many lines bear on one backup, one outcome comes of it. Pure.
+
+Signals of one stream (all lines of one source) come in one at a time, together with the `Stream` as it was; the
+`Stream` as it is now leaves, with the runs that ended. A stream has at most one run open and remembers the runs
+that ended in the same session, that is, in the same go of the script that writes it.
+
+What a signal does depends on whether a run is open and on how the signal relates to it:
+
+==========  ===============================================================  =========================
+run open?   signal                                                           what follows
+==========  ===============================================================  =========================
+no          a start                                                          OPEN a run
+no          a detail or an end of the run that was last settled in silence   AMEND that run
+no          any other detail                                                 OPEN a run
+no          an end of an operation whose closing line was seen already       IGNORE it
+no          any other end                                                    OPEN a run and CLOSE it
+yes         the start line that began the open run, again                    CUT the run off, OPEN one
+yes         another start line of the open run                               ADD to it
+yes         a start of something else                                        end the run (NEXT), OPEN one
+yes         a detail of the open run                                         ADD to it
+yes         a detail of another operation                                    end the run (NEXT), OPEN one
+yes         an end of the open run                                           CLOSE it
+yes         an end of another operation that ended in this session           as if no run were open
+yes         an end of another operation that did not                         end the run (NEXT), CLOSE one
+either      the summary of a whole script (`operation: all`)                 SUM UP all its runs
+==========  ===============================================================  =========================
+
+Borg's closing line does not name its command. A closing line with no other evidence counts as the stream's default
+operation if it is the first of its session or tells of trouble; otherwise nobody knows what succeeded, and
+nothing is claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from borgwatch.model import FieldValue, Level, Outcome, Phase, Signal
+
+__all__ = ["ACTIONS", "Action", "Evidence", "Kind", "Limits", "Run", "Stream", "advance", "finish", "resolve", "settle"]
+
+ALL = "all"
+"""The operation that a script's summary line names."""
+
+_RANK = {
+    None: -1,
+    Outcome.SUCCESS: 0,
+    Outcome.SKIPPED: 1,
+    Outcome.WARNING: 2,
+    Outcome.STALLED: 3,
+    Outcome.FAILURE: 4,
+}
+_MAX_DONE = 8
+"""How many ended runs of one session are remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long to wait in silence for what may still come.
+
+    `settle`: for the closing line after a failure or the statistics; `settle_warning`: after nothing but
+    warnings; `stalled`: until a run that began is called stalled; `session`: until a new session begins.
+    """
+
+    settle: timedelta = timedelta(seconds=10)
+    settle_warning: timedelta = timedelta(minutes=15)
+    stalled: timedelta = timedelta(hours=24)
+    session: timedelta = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The line that tells most about how a run went; `weight` above 0 makes it firm (see `resolve`)."""
+
+    outcome: Outcome
+    rule: str
+    message: str
+    next_step: str = ""
+    weight: int = 0
+    level: Level | None = None
+    title: str = ""
+
+    @property
+    def strength(self) -> tuple[int, int]:
+        """What evidence is compared by: the worse outcome, then the weight."""
+        return _RANK[self.outcome], self.weight
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run. `outcome` is None while it is open, and after it ended if nothing told how it went.
+
+    `seen` is the time of the last line that had one, `read` when the last line was read; `starts` are the rules of
+    its start lines; `closed` says that a closing line ended it (rather than silence or what came next).
+    """
+
+    id: str
+    job: str
+    source: str
+    operation: str | None
+    started: datetime
+    read: datetime
+    seen: datetime | None = None
+    starts: tuple[str, ...] = ()
+    telling: Evidence | None = None
+    closing: Evidence | None = None
+    warnings: int = 0
+    errors: int = 0
+    outcome: Outcome | None = None
+    closed: bool = False
+    fields: Mapping[str, FieldValue] = field(default_factory=dict)
+
+    @property
+    def ended(self) -> datetime:
+        """The best known time of the last line that bore on the run."""
+        return self.seen or self.read
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What is known of one stream: the open run, the ended ones of this session, and its habits.
+
+    `closes` holds the operations that ended with a closing line the last time: where one is missing, that tells.
+    """
+
+    default_operation: str = "backup"
+    open: Run | None = None
+    done: tuple[Run, ...] = ()
+    closes: frozenset[str] = frozenset()
+
+    def last_done(self, operation: str | None) -> Run | None:
+        """The run of `operation` that ended last in this session; of any operation where it is None."""
+        return next((run for run in reversed(self.done) if operation in (None, run.operation)), None)
+
+
+class Kind(Enum):
+    """How a signal relates to the open run, or to the session where none is open."""
+
+    START = auto()
+    START_AGAIN = auto()
+    START_JOINS = auto()
+    DETAIL = auto()
+    DETAIL_LATE = auto()
+    DETAIL_OTHER = auto()
+    END = auto()
+    END_LATE = auto()
+    END_KNOWN = auto()
+    END_OTHER = auto()
+    SUMMARY = auto()
+
+
+class Action(Enum):
+    """What a signal does."""
+
+    OPEN = auto()
+    ADD = auto()
+    CLOSE = auto()
+    OPEN_CLOSE = auto()
+    CUT_OPEN = auto()
+    NEXT_OPEN = auto()
+    NEXT_CLOSE = auto()
+    AMEND = auto()
+    SUM_UP = auto()
+    IGNORE = auto()
+
+
+ACTIONS: Mapping[tuple[bool, Kind], Action] = {
+    # (a run is open, kind of signal): action
+    (False, Kind.START): Action.OPEN,
+    (False, Kind.DETAIL): Action.OPEN,
+    (False, Kind.DETAIL_LATE): Action.AMEND,
+    (False, Kind.END): Action.OPEN_CLOSE,
+    (False, Kind.END_LATE): Action.AMEND,
+    (False, Kind.END_KNOWN): Action.IGNORE,
+    (False, Kind.SUMMARY): Action.SUM_UP,
+    (True, Kind.START): Action.NEXT_OPEN,
+    (True, Kind.START_AGAIN): Action.CUT_OPEN,
+    (True, Kind.START_JOINS): Action.ADD,
+    (True, Kind.DETAIL): Action.ADD,
+    (True, Kind.DETAIL_OTHER): Action.NEXT_OPEN,
+    (True, Kind.END): Action.CLOSE,
+    (True, Kind.END_LATE): Action.AMEND,
+    (True, Kind.END_KNOWN): Action.IGNORE,
+    (True, Kind.END_OTHER): Action.NEXT_CLOSE,
+    (True, Kind.SUMMARY): Action.SUM_UP,
+}
+"""The table of the module's docstring."""
+
+
+# -- how a run went ------------------------------------------------------------------------------------------
+
+
+def resolve(operation: str | None, evidence: Evidence | None, closing: Outcome | None) -> Outcome | None:
+    """Weigh what was found against what the closing line says.
+
+    Firm evidence (weight above 0) wins over a milder closing line; one case apart: a check that found damage and
+    still ends with success has repaired it, which is a warning. Soft evidence (any WARNING or ERROR line) yields to
+    the closing line, but an error before "success" leaves a warning.
+    """
+    found = evidence.outcome if evidence else None
+    firm = evidence is not None and evidence.weight > 0
+    if closing is None or found is None or _RANK[found] <= _RANK[closing]:
+        return found if closing is None else closing
+    if closing is Outcome.SUCCESS and found is Outcome.FAILURE and (not firm or operation == "verify"):
+        return Outcome.WARNING
+    return found if firm else closing
+
+
+# -- one signal -----------------------------------------------------------------------------------------------
+
+
+def advance(stream: Stream, signal: Signal, limits: Limits) -> tuple[Stream, tuple[Run, ...]]:
+    """Take in one signal of a run; returns the stream as it is now and the runs that ended or were amended."""
+    ended: tuple[Run, ...] = ()
+    if stream.open is not None and signal.time is not None and stream.open.seen is not None:
+        stream, ended = settle(stream, stream.open.seen, signal.time, limits)
+    stream = _forget_old_session(stream, signal, limits)
+    kind = _kind(stream, signal)
+    stream, more = _HANDLERS[ACTIONS[stream.open is not None, kind]](stream, signal)
+    return stream, ended + more
+
+
+def settle(stream: Stream, quiet_since: datetime, now: datetime, limits: Limits) -> tuple[Stream, tuple[Run, ...]]:
+    """End the open run if it has been silent long enough; both times must come from the same clock."""
+    run = stream.open
+    if run is None or now - quiet_since < _patience(run, limits):
+        return stream, ()
+    return finish(stream)
+
+
+def finish(stream: Stream) -> tuple[Stream, tuple[Run, ...]]:
+    """End the open run as if nothing more were to come: by its evidence, else as stalled if it had really begun."""
+    run = stream.open
+    if run is None:
+        return stream, ()
+    outcome = resolve(run.operation, run.telling, None)
+    began = bool(run.starts) or run.operation == "backup"
+    if outcome is None and not began:
+        return replace(stream, open=None), ()
+    operation = run.operation or stream.default_operation
+    return _end(stream, replace(run, operation=operation, outcome=outcome or Outcome.STALLED))
+
+
+def _patience(run: Run, limits: Limits) -> timedelta:
+    if run.telling is None:
+        return limits.stalled if run.starts or run.operation == "backup" else limits.settle_warning
+    return limits.settle_warning if run.telling.outcome is Outcome.WARNING else limits.settle
+
+
+def _forget_old_session(stream: Stream, signal: Signal, limits: Limits) -> Stream:
+    """A session ends with a long silence, or when something starts that it had already ended."""
+    last = stream.last_done(None)
+    if last is None:
+        return stream
+    if signal.time is not None and last.seen is not None:
+        silence = signal.time - last.seen
+    else:
+        silence = signal.read_at - last.read
+    again = signal.phase is Phase.START and stream.last_done(signal.operation) is not None
+    return replace(stream, done=()) if again or silence > limits.session else stream
+
+
+def _kind(stream: Stream, signal: Signal) -> Kind:
+    if signal.phase is Phase.END and signal.operation == ALL:
+        return Kind.SUMMARY
+    classify = {Phase.START: _kind_of_start, Phase.DETAIL: _kind_of_detail, Phase.END: _kind_of_end}[signal.phase]
+    return classify(stream, signal)
+
+
+def _kind_of_start(stream: Stream, signal: Signal) -> Kind:
+    run = stream.open
+    if run is None or run.operation not in (None, signal.operation):
+        return Kind.START
+    if signal.rule in run.starts:
+        return Kind.START_AGAIN
+    return Kind.START_JOINS if run.starts or run.telling is None else Kind.START
+
+
+def _kind_of_detail(stream: Stream, signal: Signal) -> Kind:
+    run = stream.open
+    if run is not None:
+        return Kind.DETAIL if _compatible(run, signal) else Kind.DETAIL_OTHER
+    last = stream.last_done(None)
+    late = last is not None and not last.closed and last.outcome is not None and _compatible(last, signal)
+    return Kind.DETAIL_LATE if late and signal.outcome is not None else Kind.DETAIL
+
+
+def _kind_of_end(stream: Stream, signal: Signal) -> Kind:
+    run = stream.open
+    if run is not None and _compatible(run, signal):
+        return Kind.END
+    last = stream.last_done(signal.operation)
+    if last is None:
+        return Kind.END if run is None else Kind.END_OTHER
+    if not last.closed:
+        return Kind.END_LATE
+    if signal.operation is None and signal.outcome is not Outcome.SUCCESS:
+        return Kind.END  # trouble of a command that nobody named is still trouble
+    return Kind.END_KNOWN
+
+
+def _compatible(run: Run, signal: Signal) -> bool:
+    return signal.operation is None or run.operation in (None, signal.operation)
+
+
+# -- what the actions do --------------------------------------------------------------------------------------
+
+_Result = tuple[Stream, tuple[Run, ...]]
+
+
+def _there(run: Run | None) -> Run:
+    """The run that an action needs: the table names the action only where there is one."""
+    if run is None:
+        raise LookupError("an action that needs a run was taken without one")
+    return run
+
+
+def _open(stream: Stream, signal: Signal) -> _Result:
+    run = Run(
+        id=signal.line_id,
+        job=signal.job,
+        source=signal.source,
+        operation=signal.operation,
+        started=signal.seen_at,
+        read=signal.read_at,
+    )
+    return replace(stream, open=_with(run, signal)), ()
+
+
+def _add(stream: Stream, signal: Signal) -> _Result:
+    return replace(stream, open=_with(_there(stream.open), signal)), ()
+
+
+def _close(stream: Stream, signal: Signal) -> _Result:
+    run = _with(_there(stream.open), signal)
+    outcome = resolve(run.operation or stream.default_operation, run.telling, signal.outcome)
+    if run.operation is None and outcome is Outcome.SUCCESS and stream.last_done(stream.default_operation):
+        return replace(stream, open=None), ()  # something succeeded, and nobody knows what
+    operation = run.operation or stream.default_operation
+    return _end(stream, replace(run, operation=operation, closing=_evidence(signal), outcome=outcome, closed=True))
+
+
+def _open_close(stream: Stream, signal: Signal) -> _Result:
+    opened, _ = _open(stream, signal)
+    return _close(opened, signal)
+
+
+def _cut_open(stream: Stream, signal: Signal) -> _Result:
+    return _end_then(stream, signal, "cut off: the next run began before this one had ended", _open)
+
+
+def _next_open(stream: Stream, signal: Signal) -> _Result:
+    return _end_then(stream, signal, "", _open)
+
+
+def _next_close(stream: Stream, signal: Signal) -> _Result:
+    return _end_then(stream, signal, "", _open_close)
+
+
+def _end_then(stream: Stream, signal: Signal, cut_off: str, follow: Callable[[Stream, Signal], _Result]) -> _Result:
+    """End the open run by its evidence, or say why there is none, and go on with `follow`."""
+    run = _there(stream.open)
+    outcome = resolve(run.operation, run.telling, None)
+    missing_close = "ended without its closing line: killed, or the machine went down"
+    reason = cut_off or (missing_close if run.operation in stream.closes else "")
+    closes = stream.closes
+    if outcome is None and run.operation is not None and reason:
+        outcome = Outcome.FAILURE
+        run = replace(run, telling=Evidence(Outcome.FAILURE, "runs.interrupted", reason, weight=1))
+        closes -= {run.operation or ""}
+    if run.operation is None and outcome is not None:
+        run = replace(run, operation=stream.default_operation)
+    stream, ended = _end(replace(stream, closes=closes), replace(run, outcome=outcome))
+    stream, more = follow(stream, signal)
+    return stream, ended + more
+
+
+def _amend(stream: Stream, signal: Signal) -> _Result:
+    """A run that had ended in silence gets what it was waiting for; it is told again only if its outcome changed."""
+    run = _there(stream.last_done(signal.operation))
+    amended = _with(run, signal)
+    if signal.phase is Phase.END:
+        outcome = resolve(run.operation, amended.telling, signal.outcome)
+        amended = replace(amended, closing=_evidence(signal), closed=True)
+    else:
+        outcome = resolve(run.operation, amended.telling, None)
+    amended = replace(amended, outcome=outcome)
+    done = tuple(amended if other is run else other for other in stream.done)
+    closes = stream.closes | {run.operation} if amended.closed and run.operation else stream.closes
+    changed = outcome is not run.outcome
+    return replace(stream, done=done, closes=closes), (amended,) if changed else ()
+
+
+def _sum_up(stream: Stream, signal: Signal) -> _Result:
+    """A script's last line: its success is the success of all that is undecided, its trouble that of the first."""
+    runs = (*stream.done, stream.open) if stream.open is not None else stream.done
+    if not runs:
+        return _open_close(replace(stream, open=None), replace(signal, operation=stream.default_operation))
+    told = any(_RANK[run.outcome] >= _RANK[signal.outcome] for run in stream.done)
+    pending = [run for run in runs if run.outcome is None]
+    if signal.outcome is not Outcome.SUCCESS:
+        pending = [] if told else pending[:1] or [runs[0]]
+    ended = []
+    for run in pending:
+        operation = run.operation or stream.default_operation
+        outcome = resolve(operation, run.telling, signal.outcome)
+        ended.append(replace(run, operation=operation, closing=_evidence(signal), outcome=outcome, closed=True))
+    by_id = {run.id: run for run in ended}
+    rest, left = finish(stream) if stream.open is not None and stream.open.id not in by_id else (stream, ())
+    done = tuple(by_id.pop(run.id, run) for run in rest.done) + tuple(by_id.values())
+    return replace(rest, open=None, done=done), (*left, *ended)
+
+
+def _ignore(stream: Stream, _: Signal) -> _Result:
+    return stream, ()
+
+
+_HANDLERS: Mapping[Action, Callable[[Stream, Signal], _Result]] = {
+    Action.OPEN: _open,
+    Action.ADD: _add,
+    Action.CLOSE: _close,
+    Action.OPEN_CLOSE: _open_close,
+    Action.CUT_OPEN: _cut_open,
+    Action.NEXT_OPEN: _next_open,
+    Action.NEXT_CLOSE: _next_close,
+    Action.AMEND: _amend,
+    Action.SUM_UP: _sum_up,
+    Action.IGNORE: _ignore,
+}
+
+
+def _end(stream: Stream, run: Run) -> _Result:
+    """Put an ended run among those of the session; one whose outcome nobody knows waits there for a summary."""
+    closes = stream.closes | {run.operation} if run.closed and run.operation else stream.closes
+    stream = replace(stream, open=None, done=(*stream.done, run)[-_MAX_DONE:], closes=closes)
+    return stream, (run,) if run.outcome is not None else ()
+
+
+def _with(run: Run, signal: Signal) -> Run:
+    """Add what a signal tells to a run."""
+    evidence = _evidence(signal) if signal.phase is not Phase.END else None
+    telling = run.telling
+    if evidence is not None and (telling is None or evidence.strength > telling.strength):
+        telling = evidence
+    starts = run.starts
+    if signal.phase is Phase.START and signal.rule not in starts:
+        starts = (*starts, signal.rule)
+    return replace(
+        run,
+        operation=run.operation or signal.operation,
+        seen=signal.time or run.seen,
+        read=signal.read_at,
+        starts=starts,
+        telling=telling,
+        warnings=run.warnings + (evidence is not None and evidence.outcome is Outcome.WARNING),
+        errors=run.errors + (evidence is not None and evidence.outcome is Outcome.FAILURE),
+        fields={**run.fields, **signal.captured} if signal.captured else run.fields,
+    )
+
+
+def _evidence(signal: Signal) -> Evidence | None:
+    if signal.outcome is None:
+        return None
+    return Evidence(
+        signal.outcome, signal.rule, signal.message, signal.next_step, signal.weight, signal.level, signal.title
+    )

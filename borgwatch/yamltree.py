@@ -1,0 +1,165 @@
+"""YAML files that users write, read so that every fault is found and shown with its place.
+
+Text comes in; a `Document` leaves, whose nodes are read by the asking functions below (`mapping`, `text`,
+`choice`, ...). They never raise: a fault is noted as `file:line:column: what is wrong` in `Document.problems`,
+and reading goes on, so that a person sees all faults of a file at once. What a scalar means is decided by the
+asker: `on`, `no` or `12:30` stay the text that was written where text is wanted.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+
+__all__ = ["Document", "Node", "nearest"]
+
+Node = yaml.Node
+T = TypeVar("T")
+
+_MAX_BYTES = 1 << 20
+_MAX_NODES = 50_000
+_MAX_SHOWN = 40  # more known words than these are not listed in a message
+_TRUE = frozenset({"true", "yes", "on"})
+_FALSE = frozenset({"false", "no", "off"})
+
+
+def nearest(word: str, known: Collection[str]) -> str:
+    """Name the known word that `word` was probably meant to be: ` (did you mean 'x'?)`, or all, or nothing."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if close:
+        return f" (did you mean {close[0]!r}?)"
+    return f" (known: {', '.join(sorted(known))})" if known and len(known) <= _MAX_SHOWN else ""
+
+
+@dataclass(slots=True)
+class Document:
+    """One YAML file: its name for messages, its root node (None where it is empty or broken), its problems."""
+
+    name: str
+    root: Node | None = None
+    problems: list[str] = field(default_factory=list)
+
+    @classmethod
+    def parse(cls, text: str, name: str) -> Document:
+        """Parse `text`; a syntax error is the document's one problem."""
+        document = cls(name)
+        if len(text) > _MAX_BYTES:
+            document.problems.append(f"{name}:1:1: the file is larger than {_MAX_BYTES >> 20} MiB")
+            return document
+        try:
+            document.root = yaml.compose(text, Loader=yaml.SafeLoader)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            place = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
+            document.problems.append(f"{name}:{place}: not valid YAML: {error.problem or error.context}")
+        except (yaml.YAMLError, RecursionError, ValueError) as error:
+            document.problems.append(f"{name}:1:1: not valid YAML: {str(error).splitlines()[0]}")
+        if document.root is not None:
+            document._refuse_aliases()
+        return document
+
+    @classmethod
+    def load(cls, path: Path) -> Document:
+        """Read and parse a file; that it cannot be read is its one problem."""
+        try:
+            return cls.parse(path.read_text(encoding="utf-8-sig"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            return cls(str(path), problems=[f"{path}:1:1: cannot be read: {reason}"])
+
+    def _refuse_aliases(self) -> None:
+        """Aliases could make a small file unfold without end; nothing here needs them."""
+        seen: set[int] = set()
+        pending = [self.root] if self.root is not None else []
+        while pending:
+            node = pending.pop()
+            if id(node) in seen or len(seen) > _MAX_NODES:
+                self.fault(node, "aliases (&name, *name) and files of this size are not supported: write it out")
+                self.root = None
+                return
+            seen.add(id(node))
+            if isinstance(node, yaml.MappingNode):
+                pending.extend(part for pair in node.value for part in pair)
+            elif isinstance(node, yaml.SequenceNode):
+                pending.extend(node.value)
+
+    def fault(self, node: Node | None, what: str) -> None:
+        """Note that something is wrong at `node`."""
+        mark = node.start_mark if node is not None else None
+        place = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
+        self.problems.append(f"{self.name}:{place}: {what}")
+
+    # -- asking nodes for what they should be ---------------------------------------------------------------
+
+    def mapping(self, node: Node | None, what: str, known: Collection[str] | None = None) -> dict[str, Node]:
+        """Read a mapping with text keys; unknown and doubled keys are faults. `known` None takes any key."""
+        if not isinstance(node, yaml.MappingNode):
+            self.fault(node, f"{what} must be a mapping (key: value), not {_kind(node)}")
+            return {}
+        entries: dict[str, Node] = {}
+        for key_node, value in node.value:
+            key = self.text(key_node, f"a key of {what}")
+            if key is None:
+                continue
+            if known is not None and key not in known:
+                self.fault(key_node, f"unknown key {key!r} in {what}{nearest(key, known)}")
+            elif key in entries:
+                self.fault(key_node, f"key {key!r} stands twice in {what}")
+            else:
+                entries[key] = value
+        return entries
+
+    def items(self, node: Node, what: str) -> Iterator[Node]:
+        """Read a list; anything else is a fault and gives nothing."""
+        if isinstance(node, yaml.SequenceNode):
+            yield from node.value
+        else:
+            self.fault(node, f"{what} must be a list, not {_kind(node)}")
+
+    def one_or_many(self, node: Node, read: Callable[[Node], T | None]) -> tuple[T, ...]:
+        """Read a single value or a list of such values."""
+        nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        return tuple(value for item in nodes if (value := read(item)) is not None)
+
+    def text(self, node: Node, what: str) -> str | None:
+        """Read a scalar as the text that was written."""
+        if isinstance(node, yaml.ScalarNode):
+            return str(node.value)
+        self.fault(node, f"{what} must be text, not {_kind(node)}")
+        return None
+
+    def boolean(self, node: Node, what: str) -> bool | None:
+        """Read `true` or `false` (also yes, no, on, off)."""
+        word = node.value.lower() if isinstance(node, yaml.ScalarNode) else ""
+        if word in _TRUE or word in _FALSE:
+            return word in _TRUE
+        self.fault(node, f"{what} must be true or false, not {_kind(node)}")
+        return None
+
+    def integer(self, node: Node, what: str) -> int | None:
+        """Read a whole number."""
+        if isinstance(node, yaml.ScalarNode) and node.value.lstrip("-").isdecimal():
+            return int(node.value)
+        self.fault(node, f"{what} must be a whole number, not {_kind(node)}")
+        return None
+
+    def choice(self, node: Node, what: str, options: Collection[str]) -> str | None:
+        """Read one of a few words."""
+        word = self.text(node, what)
+        if word is not None and word not in options:
+            self.fault(node, f"{what} cannot be {word!r}{nearest(word, options)}")
+            return None
+        return word
+
+
+def _kind(node: Node | None) -> str:
+    if isinstance(node, yaml.ScalarNode):
+        return f"{node.value!r}" if node.value else "nothing"
+    if isinstance(node, yaml.MappingNode):
+        return "a mapping"
+    return "a list" if isinstance(node, yaml.SequenceNode) else "nothing"
