@@ -1,0 +1,108 @@
+"""Our alerts as TrueNAS has them: which class, which arguments, which key, which text. Pure.
+
+TrueNAS has no class for messages of others, so four of its one-shot classes are borrowed. They take free text, are
+there from 25.04.0 to 26, keep no id of a real object, and are told apart from TrueNAS' own by the key.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from borgwatch.matching.templates import one_line
+from borgwatch.model import Alert, Level
+from borgwatch.redact import redact
+
+__all__ = ["CLASSES", "AlertClass", "Listed", "alert_class_for", "alert_text_for", "ours"]
+
+MAX_TEXT = 500
+"""How much of a text the interface shows well; the hard limit is that of a frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertClass:
+    """How one borrowed class works.
+
+    `arguments` are built by naming where key and text go. A `quoted` class stores its key as JSON text; an
+    `erased_by_dismiss` one is gone when it is dismissed, the others are only hidden and must be deleted.
+    """
+
+    name: str
+    key_field: str
+    text_field: str
+    fixed: Mapping[str, str]
+    quoted: bool
+    erased_by_dismiss: bool
+
+    def arguments(self, key: str, text: str) -> dict[str, str]:
+        """The arguments of `alert.oneshot_create`; the key must be text, a number would break `alert.list`."""
+        return {self.key_field: key, self.text_field: text, **self.fixed}
+
+    def stored_key(self, key: str) -> str:
+        """The key as `alert.list` shows it and `alert.oneshot_delete` takes it."""
+        return json.dumps(key) if self.quoted else key
+
+    def listed_text(self, arguments: Any) -> str | None:
+        """Our text in an entry of `alert.list`; None where there is none."""
+        if not self.quoted:
+            return arguments if isinstance(arguments, str) else None
+        text = arguments.get(self.text_field) if isinstance(arguments, dict) else None
+        return text if isinstance(text, str) else None
+
+
+CLASSES: Mapping[str, AlertClass] = {
+    "CloudBackupTaskFailed": AlertClass(
+        "CloudBackupTaskFailed", "id", "name", {}, quoted=True, erased_by_dismiss=False
+    ),
+    "RsyncFailed": AlertClass(
+        "RsyncFailed", "id", "path", {"direction": "Borg backup"}, quoted=True, erased_by_dismiss=True
+    ),
+    "RsyncSuccess": AlertClass(
+        "RsyncSuccess", "id", "path", {"direction": "Borg backup"}, quoted=True, erased_by_dismiss=True
+    ),
+    "ScrubNotStarted": AlertClass("ScrubNotStarted", "pool", "text", {}, quoted=False, erased_by_dismiss=True),
+}
+"""The classes that work on 25.04.0 to 26.0.0-BETA.3. Levels: ERROR, CRITICAL, INFO, WARNING."""
+
+_BY_LEVEL = {
+    Level.INFO: "RsyncSuccess",
+    Level.NOTICE: "RsyncSuccess",
+    Level.WARNING: "ScrubNotStarted",
+    Level.ERROR: "CloudBackupTaskFailed",
+    Level.CRITICAL: "CloudBackupTaskFailed",
+}
+
+
+def alert_class_for(alert: Alert) -> AlertClass:
+    """Choose the class whose level and wording fit best."""
+    return CLASSES[_BY_LEVEL[alert.level]]
+
+
+def alert_text_for(alert: Alert) -> str:
+    """The text as it is sent: one line, secrets masked, cut, and escaped, for TrueNAS mails it as HTML."""
+    return html.escape(one_line(redact(alert.text), MAX_TEXT), quote=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One of our alerts in `alert.list`."""
+
+    uuid: str
+    alert_class: AlertClass
+    text: str | None
+    dismissed: bool
+
+
+def ours(entries: Any, key: str) -> list[Listed]:
+    """Find the entries of `alert.list` that carry our key; whatever is not as expected is passed over."""
+    found = []
+    for entry in entries if isinstance(entries, list) else ():
+        alert_class = CLASSES.get(str(entry.get("klass"))) if isinstance(entry, dict) else None
+        if alert_class is None or entry.get("key") != alert_class.stored_key(key):
+            continue
+        text = alert_class.listed_text(entry.get("args"))
+        found.append(Listed(str(entry.get("uuid")), alert_class, text, entry.get("dismissed") is True))
+    return found

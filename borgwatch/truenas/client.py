@@ -1,0 +1,113 @@
+"""A session with TrueNAS that is kept up: connect, log in, serve, reconnect.
+
+`run` is the task that does it; `session` waits for a session that works. How long to wait after an error is the
+error's verdict: what may pass by itself is retried after 1 s to 60 s, jittered; a refused login or an untrusted
+certificate after a quarter of an hour, for each try is audited by TrueNAS and too many lock us out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Protocol
+
+from borgwatch.truenas.errors import TrueNASError, Verdict
+from borgwatch.truenas.session import Login, Session, open_session
+from borgwatch.truenas.trust import Certificate, PinVerdict
+
+__all__ = ["Client", "Watcher", "back_off"]
+
+RETRY_LATER = 900.0
+_FIRST_DELAY = 1.0
+_LAST_DELAY = 60.0
+
+
+class Watcher(Protocol):
+    """Who wants to know how the connection fares."""
+
+    def ready(self, session: Session) -> None:
+        """Take note of a session that works."""
+
+    def lost(self, reason: str) -> None:
+        """Take note of a session that ended."""
+
+    def failed(self, error: TrueNASError, retry_in: float) -> None:
+        """Take note of a failed attempt; the next one comes in `retry_in` seconds."""
+
+    def pinned(self, verdict: PinVerdict, certificate: Certificate) -> None:
+        """Take note of a certificate that is trusted from now on."""
+
+
+def back_off(chance: Callable[[], float] = random.random) -> Iterator[float]:
+    """Give the delays between attempts, in seconds: 1, 2, 4, … 60, each between a half and the whole of it."""
+    delay = _FIRST_DELAY
+    while True:
+        yield delay * (0.5 + chance() / 2)
+        delay = min(delay * 2, _LAST_DELAY)
+
+
+class Client:
+    """Keeps one session up. `session_now` is the one that works at this moment, if any."""
+
+    def __init__(self, login: Login, watcher: Watcher, now: Callable[[], datetime]) -> None:
+        self._login = login
+        self._watcher = watcher
+        self._now = now
+        self._ready = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self.session_now: Session | None = None
+
+    async def run(self) -> None:
+        """Keep a session up until cancelled."""
+        delays = back_off()
+        try:
+            while True:
+                try:
+                    session = await open_session(self._login, self._now, on_pin=self._watcher.pinned)
+                except TrueNASError as error:
+                    wait = next(delays) if error.verdict is Verdict.RETRY_NOW else RETRY_LATER
+                    self._watcher.failed(error, wait)
+                    await self._pause(wait)
+                    continue
+                delays = back_off()
+                await self._serve(session)
+                await self._pause(next(delays))
+        finally:
+            await self.drop()
+
+    async def session(self) -> Session:
+        """Wait for a session that works."""
+        while self.session_now is None:
+            await self._ready.wait()
+        return self.session_now
+
+    async def drop(self) -> None:
+        """Give up the present session; `run` makes another."""
+        if self.session_now is not None:
+            await self.session_now.connection.close()
+
+    def hurry(self) -> None:
+        """Try again now instead of waiting."""
+        self._hurry.set()
+
+    async def _serve(self, session: Session) -> None:
+        self.session_now = session
+        self._ready.set()
+        self._watcher.ready(session)
+        try:
+            reason = await session.connection.wait_closed()
+        finally:
+            self.session_now = None
+            self._ready.clear()
+            await session.connection.close()
+        self._watcher.lost(reason)
+
+    async def _pause(self, seconds: float) -> None:
+        self._hurry.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,84 @@
+"""Which certificate is trusted: the decision (pure), and the TLS context that goes with it.
+
+TrueNAS makes its own certificate by default: self-signed, for `localhost`, valid for 397 days and renewed when
+fewer than five are left. So a certificate that fits no authority is the normal case at home, and what protects the
+key then is to know the certificate: by file, by fingerprint, or by having seen it before (`pin`).
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
+from hashlib import sha256
+from pathlib import Path
+
+from cryptography import x509
+
+__all__ = ["Certificate", "Pin", "PinVerdict", "judge_pin", "tls_context"]
+
+RENEWAL_WINDOW = timedelta(days=7)
+"""How long before its end a pinned certificate may give way to another: TrueNAS renews in the last five days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate that a server showed: its fingerprint (SHA-256, hex) and its last moment."""
+
+    fingerprint: str
+    not_after: datetime
+
+    @classmethod
+    def from_der(cls, der: bytes) -> Certificate:
+        """Read a certificate in DER; raises ValueError for anything else."""
+        return cls(sha256(der).hexdigest(), x509.load_der_x509_certificate(der).not_valid_after_utc)
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A certificate that was trusted when it was seen first."""
+
+    fingerprint: str
+    not_after: datetime
+    seen: datetime
+
+
+class PinVerdict(Enum):
+    """What a certificate means when another may be pinned."""
+
+    FIRST = auto()
+    SAME = auto()
+    RENEWED = auto()
+    REFUSED = auto()
+
+
+def judge_pin(pinned: Pin | None, shown: Certificate, now: datetime) -> PinVerdict:
+    """Compare the certificate shown with the one pinned.
+
+    Another certificate is taken only in the last days of the pinned one, when TrueNAS makes a new one by itself.
+    """
+    if pinned is None:
+        return PinVerdict.FIRST
+    if pinned.fingerprint == shown.fingerprint:
+        return PinVerdict.SAME
+    in_window = pinned.not_after - RENEWAL_WINDOW <= now <= pinned.not_after
+    return PinVerdict.RENEWED if in_window else PinVerdict.REFUSED
+
+
+def pin_of(shown: Certificate, now: datetime) -> Pin:
+    """Make a pin of a certificate."""
+    return Pin(shown.fingerprint, shown.not_after, now.astimezone(UTC))
+
+
+def tls_context(*, verify: bool, ca_file: Path | None) -> ssl.SSLContext:
+    """Make a client context: verified by the system's authorities or by `ca_file`, or not at all.
+
+    Raises OSError or ssl.SSLError where `ca_file` cannot be used.
+    """
+    context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
