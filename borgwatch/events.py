@@ -67,6 +67,7 @@ def event_of_signal(signal: Signal) -> Event:
         rule=signal.rule,
         source=signal.source,
         fields=_with_next_step(signal.captured, signal.next_step),
+        past=signal.past,
     )
 
 
@@ -79,7 +80,9 @@ def event_of_run(run: Run) -> Event | None:
         return None
     told = _most_telling(run)
     fields: dict[str, FieldValue] = dict(run.fields)
-    fields.setdefault("duration", round((run.ended - run.started).total_seconds(), 3))
+    elapsed = (run.ended - run.started).total_seconds()
+    if elapsed > 0:  # lines without a time that were read at once tell nothing of it
+        fields.setdefault("duration", round(elapsed, 3))
     if run.warnings:
         fields["warnings"] = run.warnings
     if run.errors:
@@ -96,6 +99,7 @@ def event_of_run(run: Run) -> Event | None:
         source=run.source,
         run=run.id,
         fields=_with_next_step(fields, told.next_step if told else ""),
+        past=run.past,
     )
 
 

@@ -94,6 +94,11 @@ class Line:
     position: Position
     read_at: datetime
 
+    @property
+    def past(self) -> bool:
+        """Whether it was there before borgwatch first saw its file: to learn from, not to alert about."""
+        return self.position.offset <= self.position.past_until
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -137,6 +142,7 @@ class Signal:
     next_step: str = ""
     weight: int = 0
     captured: Mapping[str, FieldValue] = field(default_factory=dict)
+    past: bool = False
 
     @property
     def seen_at(self) -> datetime:
@@ -149,6 +155,7 @@ class Event:
     """Something that a user may want to know, such as `backup.failure`.
 
     `id` is stable: the same lines read again give the same id. `run` is the id of the run it tells of, or "".
+    `past` marks what happened before borgwatch was there: it is learnt from, and nobody is told.
     """
 
     id: str
@@ -162,6 +169,7 @@ class Event:
     source: str
     run: str = ""
     fields: Mapping[str, FieldValue] = field(default_factory=dict)
+    past: bool = False
 
     @property
     def operation(self) -> str:
@@ -178,7 +186,8 @@ class Event:
 class Alert:
     """The state that TrueNAS is to show for one key: raised with a text, or cleared.
 
-    `event_id` names the event that made it so; a later alert of the same key takes its place.
+    `event_id` names the event that made it so; a later alert of the same key takes its place. `renotify` asks that
+    people are told anew; otherwise an alert that already stands is refreshed in silence.
     """
 
     key: str
@@ -190,6 +199,7 @@ class Alert:
     raised: bool
     event_id: str
     time: datetime
+    renotify: bool = True
 
 
 _OTHER_EVENTS = frozenset({"container.startup", "container.shutdown", "lock.stale", "ssh.failure"})

@@ -92,8 +92,10 @@ class Evidence:
 class Run:
     """One run. `outcome` is None while it is open, and after it ended if nothing told how it went.
 
+    `started` is the time of the first line that had one, or when the first line was read where none had;
     `seen` is the time of the last line that had one, `read` when the last line was read; `starts` are the rules of
-    its start lines; `closed` says that a closing line ended it (rather than silence or what came next).
+    its start lines; `closed` says that a closing line ended it (rather than silence or what came next); `past` that
+    its last line was there before borgwatch was.
     """
 
     id: str
@@ -110,6 +112,7 @@ class Run:
     errors: int = 0
     outcome: Outcome | None = None
     closed: bool = False
+    past: bool = False
     fields: Mapping[str, FieldValue] = field(default_factory=dict)
 
     @property
@@ -450,8 +453,10 @@ def _with(run: Run, signal: Signal) -> Run:
     return replace(
         run,
         operation=run.operation or signal.operation,
+        started=signal.time if run.seen is None and signal.time is not None else run.started,
         seen=signal.time or run.seen,
         read=signal.read_at,
+        past=signal.past,
         starts=starts,
         telling=telling,
         warnings=run.warnings + (evidence is not None and evidence.outcome is Outcome.WARNING),

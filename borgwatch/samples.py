@@ -50,8 +50,8 @@ def _lines(texts: Iterable[str | bytes]) -> Iterable[Line]:
     offset = 0
     for text in texts:
         data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
-        yield Line(_SOURCE, data, Position(0, 0, offset), _READ_AT)
         offset += len(data) + 1
+        yield Line(_SOURCE, data, Position(0, 0, offset), _READ_AT)
 
 
 def _run(rule: Rule, sample: Sample, matcher: Matcher) -> SampleResult:

@@ -63,6 +63,7 @@ def _signal(rule: Rule, record: Record, captures: dict[str, str], line: Line) ->
         next_step=rule.next_step.render(fields) if rule.next_step else "",
         weight=rule.weight,
         captured=kept,
+        past=line.past,
     )
 
 

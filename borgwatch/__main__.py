@@ -1,0 +1,5 @@
+"""`python -m borgwatch` is `borgwatch`."""
+
+from borgwatch.cli import main
+
+main()

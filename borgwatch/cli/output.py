@@ -1,0 +1,60 @@
+"""What commands share: settings that must be sound, a journal that may be missing, lines of JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from borgwatch.config import Settings, load
+from borgwatch.errors import JournalError
+from borgwatch.journal import Journal
+from borgwatch.model import Event
+from borgwatch.redact import redact
+
+__all__ = ["event_json", "journal_or_memory", "print_json", "say_error", "sound_settings"]
+
+
+def sound_settings() -> Settings:
+    """Read the settings; raises `ConfigError` if anything is wrong with them."""
+    return load(os.environ).checked()
+
+
+def journal_or_memory(settings: Settings) -> tuple[Journal, bool]:
+    """Open the journal beside a running service, or one that forgets; says whether it remembers."""
+    if settings.state.is_dir():
+        try:
+            return Journal.open(settings.state), True
+        except JournalError:
+            pass
+    return Journal(":memory:"), False
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    """The documented shape of an event: its keys are stable."""
+    return {
+        "event": event.name,
+        "level": event.level.name,
+        "job": event.job,
+        "title": redact(event.title),
+        "message": redact(event.message),
+        "time": event.time.astimezone().isoformat(),
+        "rule": event.rule,
+        "source": event.source,
+        "run": event.run,
+        "id": event.id,
+        "fields": {name: redact(v) if isinstance(v, str) else v for name, v in event.fields.items()},
+    }
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one object on one line."""
+    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def say_error(text: str) -> None:
+    """Print one line to standard error."""
+    click.echo(f"borgwatch: {redact(text)}", err=True)

@@ -1,0 +1,76 @@
+"""`borgwatch run`: the service."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import click
+
+from borgwatch import __version__
+from borgwatch.config import Settings, load
+from borgwatch.journal import Journal
+from borgwatch.logs import configure, get_logger, span_text
+from borgwatch.report import LogReport
+from borgwatch.service import Service
+
+__all__ = ["command"]
+
+
+@click.command("run")
+def command() -> None:
+    """Watch the logs and deliver alerts until stopped (SIGTERM); SIGHUP reads the rule files again."""
+    settings = load(os.environ)
+    configure(settings.log_format)
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: Settings) -> None:
+    log = get_logger()
+    log.info("borgwatch.start", version=__version__, uid=os.getuid(), state=str(settings.state))
+    for problem in settings.problems:
+        log.error("config.problem", error=problem)
+    report = LogReport()
+    journal = Journal.open(settings.state, exclusive=True)
+    try:
+        if journal.recovered:
+            log.error("journal.recovered", error=journal.recovered)
+        service = Service(settings, journal, report)
+        for problem in service.rules.problems:
+            log.error("rules.rejected", error=problem)
+        _introduce(settings, service)
+        with service.signals():
+            await service.run()
+    finally:
+        journal.close()
+    log.info("borgwatch.stop")
+
+
+def _introduce(settings: Settings, service: Service) -> None:
+    log = get_logger()
+    truenas = settings.truenas
+    if not truenas.enabled:
+        log.warning("truenas.off", note="NOTIFY_TRUENAS_ENABLED is not true: watching and logging only")
+    elif truenas.address is None or truenas.key is None:
+        log.error("truenas.unusable", error="address or API key is missing or wrong: nothing can be delivered")
+    else:
+        if truenas.address.was_plain and not truenas.address.is_loopback:
+            log.warning(
+                "truenas.upgraded", url=truenas.address.url(tls=True),
+                note="ws:// and http:// would cost you the API key: going over TLS instead",
+            )  # fmt: skip
+        if truenas.verification == "false":
+            log.warning("truenas.unverified", note="the certificate is not checked: anybody in between gets the key")
+    for (job, operation), state in sorted(service.pipeline.jobs.items()):
+        if settings.expect is not None and operation == "backup" and state.last_success is not None:
+            last, due = state.last_success, state.last_success + settings.expect
+            log.info("deadman.armed", job=job, last_success=last.isoformat(), due=due.isoformat())
+    log.info(
+        "ready",
+        watch=",".join(map(str, settings.watch)),
+        packs=",".join(pack.name for pack in service.rules.packs),
+        rules=len(service.rules.rules),
+        notify=",".join(settings.events.patterns),
+        expect=span_text(settings.expect) if settings.expect else "off",
+        jobs=len({job for job, _ in service.pipeline.jobs}),
+    )

@@ -1,0 +1,341 @@
+"""Settings: the environment, a YAML file, and secrets from files, checked before anything runs.
+
+`load` takes the environment as a mapping and returns `Settings`; what is wrong is told in `Settings.problems`, one
+clear line each, and the default stands in its place. Commands refuse to run with problems (exit 2); the service
+says them and goes on with what is sound. `SETTINGS` is the one table of all settings, also behind the README's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from borgwatch.errors import ConfigError
+from borgwatch.model import EVENT_NAMES, OPERATIONS
+from borgwatch.policy import DEFAULT_EVENTS, EventFilter, unknown_patterns
+from borgwatch.redact import redact, register_secret
+from borgwatch.secret import Secret
+from borgwatch.truenas.address import Address, parse_address
+from borgwatch.yamltree import Document, Node, nearest
+
+__all__ = ["SETTINGS", "Setting", "Settings", "SourceSetting", "TrueNASSettings", "Verify", "load", "parse_span"]
+
+CONFIG_VARIABLE = "BORGWATCH_CONFIG"
+DEFAULT_CONFIG = Path("/config/borgwatch.yaml")
+_PREFIXES = ("BORGWATCH_", "NOTIFY_")
+_NOT_OURS = frozenset({"NOTIFY_SOCKET"})  # systemd's
+_TRUE = frozenset({"true", "1", "yes", "on"})
+_FALSE = frozenset({"false", "0", "no", "off", ""})
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])\Z")
+_SPAN_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_KEY = re.compile(r"\d+-[!-~]+\Z")
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}\Z")
+
+
+class Verify(StrEnum):
+    """How far the certificate of TrueNAS is checked."""
+
+    FULL = "true"
+    PIN = "pin"
+    NONE = "false"
+
+
+@dataclass(frozen=True, slots=True)
+class TrueNASSettings:
+    """How to reach TrueNAS. `verify` is None where the user said nothing: the address then decides."""
+
+    enabled: bool = False
+    address: Address | None = None
+    key: Secret | None = None
+    username: str | None = None
+    verify: Verify | None = None
+    ca_file: Path | None = None
+    server_name: str | None = None
+    fingerprint: str | None = None
+
+    @property
+    def verification(self) -> Verify:
+        """What is done in the end.
+
+        For a `ws://` address, over which no certificate was ever checked, `true` means to pin the one seen first.
+        """
+        was_plain = self.address is not None and self.address.was_plain
+        if self.verify is Verify.NONE:
+            return Verify.NONE
+        if was_plain and not (self.ca_file or self.fingerprint):
+            return Verify.PIN
+        return self.verify or Verify.FULL
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSetting:
+    """What the user says of files: a glob below a watched directory, their job, their default operation."""
+
+    path: str
+    job: str | None = None
+    operation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that borgwatch goes by. `problems` holds what was wrong, one line each."""
+
+    truenas: TrueNASSettings = field(default_factory=TrueNASSettings)
+    events: EventFilter = field(default_factory=EventFilter)
+    events_chosen: bool = False
+    watch: tuple[Path, ...] = (Path("/watch"),)
+    state: Path = Path("/state")
+    rules: tuple[Path, ...] = (Path("/rules"),)
+    expect: timedelta | None = None
+    stalled_after: timedelta = timedelta(hours=24)
+    poll: timedelta = timedelta(seconds=2)
+    instance: str = "main"
+    log_format: str = "text"
+    sources: tuple[SourceSetting, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def checked(self) -> Settings:
+        """Return the settings themselves, or raise `ConfigError` with all that is wrong."""
+        if self.problems:
+            raise ConfigError("\n".join(self.problems))
+        return self
+
+
+# -- reading single values: each takes text and raises ValueError with what the text should have been -----------
+
+
+def parse_span(text: str) -> timedelta:
+    """Read a span such as `26h`, `15m`, `1.5d`."""
+    found = _SPAN.match(text.strip())
+    if found is None or float(found[1]) <= 0:
+        raise ValueError("must be a span such as 26h, 15m, 10s or 1d")
+    try:
+        return timedelta(**{_SPAN_UNITS[found[2]]: float(found[1])})
+    except OverflowError:
+        raise ValueError("is too long") from None
+
+
+def _boolean(text: str) -> bool:
+    word = text.strip().lower()
+    if word not in _TRUE | _FALSE:
+        raise ValueError("must be true or false")
+    return word in _TRUE
+
+
+def _verify(text: str) -> Verify:
+    word = text.strip().lower()
+    if word == "pin":
+        return Verify.PIN
+    return Verify.FULL if _boolean(word) else Verify.NONE
+
+
+def _key(text: str) -> Secret:
+    if not _KEY.match(text):
+        raise ValueError("must look like <number>-<secret>, as TrueNAS shows it once when the key is made")
+    register_secret(text)
+    return Secret(text)
+
+
+def _fingerprint(text: str) -> str:
+    digits = re.sub(r"(?i)^sha-?256[:=]", "", text.strip()).replace(":", "").lower()
+    if not _FINGERPRINT.match(digits):
+        raise ValueError("must be the 64 hex digits of a SHA-256 fingerprint")
+    return digits
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in re.split(r"[,\s]+", text) if word)
+
+
+def _events(text: str) -> EventFilter:
+    return EventFilter(_words(text) or DEFAULT_EVENTS)
+
+
+def _paths(text: str) -> tuple[Path, ...]:
+    return tuple(Path(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _log_format(text: str) -> str:
+    word = text.strip().lower()
+    if word not in ("text", "json", "logfmt"):
+        raise ValueError("must be text, json or logfmt")
+    return word
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: its variable, its key in the file, how it is read, what it means, and its default in words."""
+
+    variable: str
+    key: str
+    read: Callable[[str], object]
+    meaning: str
+    default: str = ""
+    secret: bool = False
+
+
+SETTINGS = (
+    Setting("NOTIFY_TRUENAS_ENABLED", "truenas.enabled", _boolean, "push to TrueNAS; otherwise watch and log", "false"),
+    Setting("NOTIFY_TRUENAS_API_URL", "truenas.url", parse_address, "`wss://host`; `ws://`, `https://`, `http://` too"),
+    Setting("NOTIFY_TRUENAS_API_KEY", "truenas.key", _key, "the API key, `<number>-<secret>`", secret=True),
+    Setting("NOTIFY_TRUENAS_USERNAME", "truenas.username", str.strip, "owner of the key", "`root`, else as found"),
+    Setting(
+        "NOTIFY_TRUENAS_VERIFY_SSL", "truenas.verify", _verify,
+        "`true`; `pin` trusts what it saw first; `false` accepts any", "`true`; `pin` for `ws://`",
+    ),
+    Setting("NOTIFY_TRUENAS_CA_FILE", "truenas.ca_file", Path, "certificate file to trust (CA, or TrueNAS' own)"),
+    Setting("NOTIFY_TRUENAS_SERVER_NAME", "truenas.server_name", str.strip, "host name in the certificate", "the host"),
+    Setting("NOTIFY_TRUENAS_FINGERPRINT", "truenas.fingerprint", _fingerprint, "SHA-256 of the certificate to trust"),
+    Setting("NOTIFY_EVENTS", "events", _events, "event names, `*` allowed", f"`{','.join(DEFAULT_EVENTS)}`"),
+    Setting("BORGWATCH_WATCH", "watch", _paths, "directories to watch", "`/watch`"),
+    Setting("BORGWATCH_STATE", "state", Path, "directory of the journal", "`/state`"),
+    Setting("BORGWATCH_RULES", "rules", _paths, "directories with rule files of yours", "`/rules`"),
+    Setting("BORGWATCH_EXPECT", "expect", parse_span, "tell if no backup succeeded for so long, such as `26h`", "off"),
+    Setting("BORGWATCH_STALLED_AFTER", "stalled_after", parse_span, "silence that makes a run stalled", "`24h`"),
+    Setting("BORGWATCH_POLL", "poll", parse_span, "how often files are looked at without a hint", "`2s`"),
+    Setting("BORGWATCH_INSTANCE", "instance", str.strip, "name of this borgwatch, if several use one NAS", "`main`"),
+    Setting("BORGWATCH_LOG_FORMAT", "log_format", _log_format, "`text`, `json` or `logfmt`", "`text`"),
+)  # fmt: skip
+"""Every setting there is."""
+
+_BY_VARIABLE = {setting.variable: setting for setting in SETTINGS}
+_BY_KEY = {setting.key: setting for setting in SETTINGS}
+_FILE_VARIABLES = {f"{setting.variable}_FILE": setting for setting in SETTINGS if setting.secret}
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Read the settings file, then the environment over it."""
+    problems: list[str] = []
+    values: dict[str, object] = {}
+    sources = _read_file(environ, values, problems)
+    _read_environment(environ, values, problems)
+    settings = _assemble(values, sources)
+    problems.extend(_contradictions(settings, "\n".join(problems)))
+    return _assemble(values, sources, tuple(problems))
+
+
+def _read_environment(environ: Mapping[str, str], values: dict[str, object], problems: list[str]) -> None:
+    known = {*_BY_VARIABLE, *_FILE_VARIABLES, CONFIG_VARIABLE}
+    for variable in sorted(environ):
+        if not variable.startswith(_PREFIXES) or variable in _NOT_OURS or variable == CONFIG_VARIABLE:
+            continue
+        text = _unquoted(environ[variable])
+        if variable not in known:
+            problems.append(f"{variable}: unknown setting{nearest(variable, known)}")
+        elif text and variable in _FILE_VARIABLES:
+            _read_secret_file(variable, Path(text), values, problems)
+        elif text:
+            _take(_BY_VARIABLE[variable], text, variable, values, problems)
+
+
+def _unquoted(text: str) -> str:
+    """Take off the quotes that `docker --env-file` leaves standing."""
+    text = text.strip()
+    return text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
+
+
+def _read_secret_file(variable: str, path: Path, values: dict[str, object], problems: list[str]) -> None:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        problems.append(f"{variable}: {path} cannot be read: {reason}")
+        return
+    if not text.strip():
+        problems.append(f"{variable}: {path} is empty")
+        return
+    _take(_FILE_VARIABLES[variable], _unquoted(text), variable, values, problems)
+
+
+def _take(setting: Setting, text: str, where: str, values: dict[str, object], problems: list[str]) -> None:
+    try:
+        values[setting.key] = setting.read(text)
+    except ValueError as error:
+        shown = "" if setting.secret else f" (it is {redact(text)!r})"
+        problems.append(f"{where}: {error}{shown}")
+
+
+def _read_file(environ: Mapping[str, str], values: dict[str, object], problems: list[str]) -> tuple[SourceSetting, ...]:
+    named = environ.get(CONFIG_VARIABLE, "").strip()
+    path = Path(named) if named else DEFAULT_CONFIG
+    if not named and not path.exists():
+        return ()
+    document = Document.load(path)
+    sources: tuple[SourceSetting, ...] = ()
+    if document.root is not None:
+        keys = {setting.key.partition(".")[0] for setting in SETTINGS} | {"sources"}
+        for key, node in document.mapping(document.root, "the settings file", keys).items():
+            if key == "sources":
+                sources = _sources(document, node)
+            elif key == "truenas":
+                inner = {setting.key.partition(".")[2] for setting in SETTINGS if setting.key.startswith("truenas.")}
+                for name, value in document.mapping(node, "truenas", inner).items():
+                    _take_node(document, f"truenas.{name}", value, values)
+            else:
+                _take_node(document, key, node, values)
+    problems.extend(document.problems)
+    return sources
+
+
+def _take_node(document: Document, key: str, node: Node, values: dict[str, object]) -> None:
+    """Take a value from the file: text, or a list where commas would stand in the environment."""
+    texts = document.one_or_many(node, lambda item: document.text(item, key))
+    problems: list[str] = []
+    if texts:
+        _take(_BY_KEY[key], ",".join(texts), key, values, problems)
+    for problem in problems:
+        document.fault(node, problem)
+
+
+def _sources(document: Document, node: Node) -> tuple[SourceSetting, ...]:
+    sources = []
+    for item in document.items(node, "sources"):
+        entries = document.mapping(item, "a source", ("path", "job", "operation"))
+        if "path" not in entries:
+            document.fault(item, "a source must say path: (a glob below a watched directory)")
+            continue
+        texts = {key: document.text(value, key) for key, value in entries.items() if key != "operation"}
+        operation = None
+        if "operation" in entries:
+            operation = document.choice(entries["operation"], "operation", (*OPERATIONS, "other"))
+        sources.append(SourceSetting(texts.get("path") or "", texts.get("job"), operation))
+    return tuple(sources)
+
+
+def _contradictions(settings: Settings, said: str) -> list[str]:
+    """Find what is wrong although each value for itself is right, unless it was `said` already."""
+    problems = []
+    truenas = settings.truenas
+    if truenas.enabled and truenas.address is None and not re.search(r"NOTIFY_TRUENAS_API_URL|truenas\.url", said):
+        problems.append("NOTIFY_TRUENAS_API_URL: missing; it is needed with NOTIFY_TRUENAS_ENABLED=true: wss://<host>")
+    if truenas.enabled and truenas.key is None and not re.search(r"NOTIFY_TRUENAS_API_KEY|truenas\.key", said):
+        problems.append(
+            "NOTIFY_TRUENAS_API_KEY: missing; it is needed with NOTIFY_TRUENAS_ENABLED=true"
+            " (or NOTIFY_TRUENAS_API_KEY_FILE)"
+        )
+    problems.extend(
+        f"NOTIFY_EVENTS: no event is called {pattern!r}{nearest(pattern, EVENT_NAMES)}"
+        for pattern in unknown_patterns(settings.events.patterns, {*EVENT_NAMES, "backup.error"})
+    )
+    return problems
+
+
+def _assemble(
+    values: Mapping[str, Any], sources: tuple[SourceSetting, ...], problems: tuple[str, ...] = ()
+) -> Settings:
+    truenas = {key.partition(".")[2]: value for key, value in values.items() if key.startswith("truenas.")}
+    if "url" in truenas:
+        truenas["address"] = truenas.pop("url")
+    plain = {key: value for key, value in values.items() if "." not in key}
+    return Settings(
+        truenas=TrueNASSettings(**truenas),
+        sources=sources,
+        events_chosen="events" in values,
+        problems=problems,
+        **plain,
+    )

@@ -1,0 +1,306 @@
+"""The journal: the only state that outlives the process, one SQLite file in the state directory.
+
+Read positions, open runs, ended runs, events and what TrueNAS is to show are committed in one transaction
+(`commit`): a crash between any two instructions neither loses nor repeats an event. The outbox is the table
+`alerts`: one row a key, its newest state; a row is pending until its event was proven to be shown.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from borgwatch.deadman import JobState
+from borgwatch.errors import JournalError
+from borgwatch.model import Alert, Event, Position
+from borgwatch.runs import Run, Stream
+from borgwatch.truenas.trust import Pin
+
+__all__ = ["Change", "Journal", "Pending"]
+
+_T = TypeVar("_T")
+
+_MIGRATIONS = (
+    """
+    CREATE TABLE positions (source TEXT PRIMARY KEY, position BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE streams (source TEXT PRIMARY KEY, stream BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE runs (
+        id TEXT PRIMARY KEY, job TEXT NOT NULL, operation TEXT, outcome TEXT,
+        started TEXT NOT NULL, ended TEXT NOT NULL, run BLOB NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX runs_by_time ON runs (ended);
+    CREATE TABLE events (
+        seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, job TEXT NOT NULL,
+        time TEXT NOT NULL, event BLOB NOT NULL
+    );
+    CREATE INDEX events_by_time ON events (time);
+    CREATE TABLE jobs (
+        job TEXT NOT NULL, operation TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY (job, operation)
+    ) WITHOUT ROWID;
+    CREATE TABLE alerts (
+        key TEXT PRIMARY KEY, job TEXT NOT NULL, operation TEXT NOT NULL, alert BLOB NOT NULL,
+        seq INTEGER NOT NULL, delivered INTEGER NOT NULL DEFAULT 0, told TEXT NOT NULL DEFAULT ''
+    ) WITHOUT ROWID;
+    CREATE INDEX alerts_by_job ON alerts (job, operation);
+    CREATE TABLE roots (path TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TABLE pins (host TEXT PRIMARY KEY, pin BLOB NOT NULL) WITHOUT ROWID;
+    """,
+)
+"""One script for each version of the schema; `user_version` counts those that were applied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Everything that one step of the pipeline found, to be written together.
+
+    `roots` are watched directories that have been looked at; a position of None means that the source is to be
+    forgotten.
+    """
+
+    roots: Iterable[str] = ()
+    positions: Mapping[str, Position | None] = field(default_factory=dict)
+    streams: Mapping[str, Stream] = field(default_factory=dict)
+    runs: Iterable[Run] = ()
+    events: Iterable[Event] = ()
+    jobs: Iterable[JobState] = ()
+    alerts: Iterable[Alert] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An alert that waits in the outbox; `seq` grows with each change of the key and orders the outbox."""
+
+    alert: Alert
+    seq: int
+
+
+class Journal:
+    """The open journal. Use one from one thread; `Journal.open` for a file, `Journal(":memory:")` for a trial."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._lock_file: int | None = None
+        self._database = sqlite3.connect(path, isolation_level=None, timeout=5)
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = FULL")
+        self._database.execute("PRAGMA busy_timeout = 5000")
+        self._migrate()
+
+    @classmethod
+    def open(cls, directory: Path, *, exclusive: bool = False) -> Journal:
+        """Open the journal in `directory`, and make both where they are missing.
+
+        `exclusive` is for the service: a second one on the same directory is refused. A journal that is no database
+        any more is moved aside and begun anew (the caller sees `recovered`). Raises `JournalError`.
+        """
+        path = directory / "journal.sqlite3"
+        lock = None
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            lock = _lock(directory) if exclusive else None
+            try:
+                journal = cls(path)
+            except sqlite3.DatabaseError as error:
+                if not _is_corrupt(error) or not exclusive:
+                    raise
+                aside = _move_aside(path)
+                journal = cls(path)
+                journal.recovered = f"{path} was damaged ({error}); it was moved to {aside.name} and begun anew"
+        except (OSError, sqlite3.Error) as error:
+            if lock is not None:
+                os.close(lock)
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise JournalError(
+                f"the state directory {directory} cannot be used: {reason};"
+                " it must be writable for the user that borgwatch runs as (BORGWATCH_STATE)"
+            ) from None
+        except JournalError:
+            if lock is not None:
+                os.close(lock)
+            raise
+        journal._lock_file = lock
+        return journal
+
+    recovered: str = ""
+    """What happened to a damaged journal when this one was opened; empty if nothing."""
+
+    def close(self) -> None:
+        """Close the database and give up the lock."""
+        self._database.close()
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+
+    # -- the pipeline's side ------------------------------------------------------------------------------
+
+    def commit(self, change: Change) -> None:
+        """Write everything that a step found, or nothing."""
+        with self._transaction() as database:
+            for root in change.roots:
+                self._put(database, "roots", "path", root)
+            for source, position in change.positions.items():
+                if position is None:
+                    database.execute("DELETE FROM positions WHERE source = ?", (source,))
+                    database.execute("DELETE FROM streams WHERE source = ?", (source,))
+                else:
+                    self._put(database, "positions", "source, position", source, _encode(position))
+            for source, stream in change.streams.items():
+                self._put(database, "streams", "source, stream", source, _encode(stream))
+            for run in change.runs:
+                columns = "id, job, operation, outcome, started, ended, run"
+                times = _text(run.started), _text(run.ended)
+                self._put(database, "runs", columns, run.id, run.job, run.operation, run.outcome, *times, _encode(run))
+            for event in change.events:
+                database.execute(
+                    "INSERT OR IGNORE INTO events (id, name, job, time, event) VALUES (?, ?, ?, ?, ?)",
+                    (event.id, event.name, event.job, _text(event.time), _encode(event)),
+                )
+            for state in change.jobs:
+                self._put(database, "jobs", "job, operation, state", state.job, state.operation, _encode(state))
+            for alert in change.alerts:
+                self._put_alert(database, alert)
+
+    @staticmethod
+    def _put(database: sqlite3.Connection, table: str, columns: str, *values: object) -> None:
+        marks = ", ".join("?" * len(values))
+        statement = f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 - fixed names
+        database.execute(statement, values)
+
+    @staticmethod
+    def _put_alert(database: sqlite3.Connection, alert: Alert) -> None:
+        """The newest state of a key takes the place of the one before, delivered or not."""
+        database.execute(
+            """
+            INSERT INTO alerts (key, job, operation, alert, seq)
+            VALUES (?, ?, ?, ?, (SELECT coalesce(max(seq), 0) + 1 FROM alerts))
+            ON CONFLICT (key) DO UPDATE SET alert = excluded.alert, seq = excluded.seq, told = ''
+            """,
+            (alert.key, alert.job, alert.operation, _encode(alert)),
+        )
+
+    def roots(self) -> frozenset[str]:
+        """The directories that were looked at before: what is new in them is news, not the past."""
+        return frozenset(path for (path,) in self._database.execute("SELECT path FROM roots"))
+
+    def positions(self) -> dict[str, Position]:
+        """Where reading goes on, by source."""
+        return dict(self._rows("SELECT source, position FROM positions", Position))
+
+    def streams(self) -> dict[str, Stream]:
+        """The open runs and their sessions, by source."""
+        return dict(self._rows("SELECT source, stream FROM streams", Stream))
+
+    def jobs(self) -> dict[tuple[str, str], JobState]:
+        """What is known of each operation of each job."""
+        states = (state for _, state in self._rows("SELECT job, state FROM jobs", JobState))
+        return {(state.job, state.operation): state for state in states}
+
+    # -- delivery's side --------------------------------------------------------------------------------------
+
+    def alerts(self) -> dict[tuple[str, str], Alert]:
+        """The newest alert of each operation of each job, delivered or not."""
+        alerts = (alert for _, alert in self._rows("SELECT key, alert FROM alerts", Alert))
+        return {(alert.job, alert.operation): alert for alert in alerts}
+
+    def pending(self) -> list[Pending]:
+        """The outbox: alerts whose newest state was not yet proven to be shown, oldest change first."""
+        rows = self._database.execute("SELECT alert, seq FROM alerts WHERE delivered < seq ORDER BY seq")
+        return [Pending(_decode(blob, Alert), seq) for blob, seq in rows]
+
+    def mark_delivered(self, pending: Pending) -> None:
+        """Note that what TrueNAS shows was read back and is what `pending` asks for."""
+        with self._transaction() as database:
+            database.execute(
+                "UPDATE alerts SET delivered = max(delivered, ?) WHERE key = ?", (pending.seq, pending.alert.key)
+            )
+
+    def events(self, limit: int = 100) -> list[Event]:
+        """The newest events, oldest of them first."""
+        rows = self._database.execute("SELECT event FROM events ORDER BY seq DESC LIMIT ?", (limit,))
+        return [_decode(blob, Event) for (blob,) in rows][::-1]
+
+    # -- trust's side -------------------------------------------------------------------------------------------
+
+    def pin(self, host: str) -> Pin | None:
+        """The certificate that was pinned for a host."""
+        row = self._database.execute("SELECT pin FROM pins WHERE host = ?", (host,)).fetchone()
+        return _decode(row[0], Pin) if row else None
+
+    def set_pin(self, host: str, pin: Pin) -> None:
+        """Pin a certificate for a host."""
+        with self._transaction() as database:
+            self._put(database, "pins", "host, pin", host, _encode(pin))
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise JournalError(f"the journal cannot be written: {error}; is the disk full or read-only?") from error
+
+    def _rows(self, query: str, kind: type[_T]) -> Iterator[tuple[str, _T]]:
+        for key, blob in self._database.execute(query):
+            yield key, _decode(blob, kind)
+
+    def _migrate(self) -> None:
+        (version,) = self._database.execute("PRAGMA user_version").fetchone()
+        if version > len(_MIGRATIONS):
+            self._database.close()
+            raise JournalError(
+                f"the journal was written by a newer borgwatch (schema {version}, this one knows"
+                f" {len(_MIGRATIONS)}): use that version, or another state directory"
+            )
+        for number, script in enumerate(_MIGRATIONS[version:], version + 1):
+            self._database.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+
+
+def _encode(value: object) -> bytes:
+    return msgspec.json.encode(value)
+
+
+def _decode(blob: bytes, kind: type[_T]) -> _T:
+    return msgspec.json.decode(blob, type=kind)
+
+
+def _text(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat()
+
+
+def _lock(directory: Path) -> int:
+    handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise JournalError(f"another borgwatch already runs on the state directory {directory}") from None
+    return handle
+
+
+def _is_corrupt(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorname", "") in ("SQLITE_NOTADB", "SQLITE_CORRUPT")
+
+
+def _move_aside(path: Path) -> Path:
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    path.rename(aside)
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return aside

@@ -1,0 +1,33 @@
+"""From settings to a login: what service and commands share when they speak with TrueNAS."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from borgwatch.config import TrueNASSettings, Verify
+from borgwatch.truenas.connection import PinStore, Trust
+from borgwatch.truenas.credentials import ApiKey
+from borgwatch.truenas.session import Login
+
+__all__ = ["login_for", "now"]
+
+
+def now() -> datetime:
+    """The present moment."""
+    return datetime.now(UTC)
+
+
+def login_for(truenas: TrueNASSettings, pins: PinStore) -> Login | None:
+    """Make a login of the settings; None where they do not say enough."""
+    if truenas.address is None or truenas.key is None:
+        return None
+    verification = truenas.verification
+    by_fingerprint = truenas.fingerprint is not None
+    trust = Trust(
+        verify=verification is Verify.FULL and not by_fingerprint,
+        ca_file=truenas.ca_file,
+        server_name=truenas.server_name,
+        fingerprint=truenas.fingerprint,
+        pins=pins if verification is Verify.PIN and not by_fingerprint else None,
+    )
+    return Login(truenas.address, ApiKey(truenas.key), trust, truenas.username)

@@ -1,0 +1,158 @@
+"""Tells what happens, as log lines: one line an event, no line for nothing.
+
+`Report` is what the service tells; `LogReport` writes it to the log. The demo has a report of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Protocol
+
+from borgwatch.courier import Receipts
+from borgwatch.logs import get_logger, span_text
+from borgwatch.model import Alert, Event, FieldValue, Outcome
+from borgwatch.pipeline import Step
+from borgwatch.sources.problems import Problem
+from borgwatch.truenas.client import Watcher
+from borgwatch.truenas.delivery import Delivered
+from borgwatch.truenas.errors import TrueNASError, Verdict
+from borgwatch.truenas.session import Session
+from borgwatch.truenas.trust import Certificate, PinVerdict
+
+__all__ = ["LogReport", "Report"]
+
+_SAY_AGAIN_AFTER = 3600.0  # seconds after which a trouble that lasts is told once more
+_FIELDS = ("duration", "archive", "files", "original_size", "deduplicated_size", "rc", "warnings", "errors")
+_TROUBLE = frozenset({Outcome.WARNING, Outcome.FAILURE, Outcome.STALLED, Outcome.MISSED, Outcome.SKIPPED})
+
+
+class Report(Watcher, Receipts, Protocol):
+    """Everything that the service has to tell: of its steps, of the connection, of deliveries."""
+
+    def step(self, step: Step) -> None:
+        """Take note of what a step of the pipeline found."""
+
+    def problem(self, event: str, what: str, **fields: object) -> None:
+        """Take note of a trouble of borgwatch itself."""
+
+    def resolved(self, event: str, **fields: object) -> None:
+        """Take note that such a trouble is over."""
+
+
+class LogReport:
+    """Writes log lines. What lasts is told when it begins, when it changes, and once an hour; not at each try."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._log = get_logger()
+        self._clock = clock
+        self._said: dict[str, tuple[str, float]] = {}
+
+    def step(self, step: Step) -> None:
+        """Tell of the events of a step, and of sources that cannot be read or can be read again."""
+        past = [event for event in step.events if event.past]
+        if past:
+            self._log.info("past.learnt", events=len(past), jobs=len({event.job for event in past}))
+        for event in step.events:
+            if not event.past:
+                self._event(event)
+        for problem in step.problems:
+            self._source(problem)
+
+    def _event(self, event: Event) -> None:
+        fields: dict[str, FieldValue] = {name: event.fields[name] for name in _FIELDS if name in event.fields}
+        name = "run.finished" if event.run else "event"
+        write = self._log.warning if event.outcome in _TROUBLE else self._log.info
+        if event.run:
+            write(name, job=event.job, operation=event.operation, outcome=event.outcome, **fields, **_reason(event))
+        else:
+            write(name, name=event.name, job=event.job, **fields, **_reason(event))
+
+    def _source(self, problem: Problem) -> None:
+        if problem.resolved:
+            self._log.info("source.resolved", where=problem.where, what=problem.what)
+        else:
+            self._log.warning("source.problem", where=problem.where, what=problem.what)
+
+    def problem(self, event: str, what: str, **fields: object) -> None:
+        """Tell of a trouble of borgwatch itself."""
+        if self._is_news(event, what):
+            self._log.error(event, error=what, **fields)
+
+    def resolved(self, event: str, **fields: object) -> None:
+        """Tell that the trouble told as `event` is over, if it was told."""
+        if self._said.pop(event, None) is not None:
+            self._log.info(f"{event}.resolved", **fields)
+
+    def ready(self, session: Session) -> None:
+        """Tell that alerts can be delivered, or why this key can not."""
+        self._said.pop("truenas.failed", None)
+        transport = "tls" if session.connection.link.encrypted else "plain, this machine only"
+        self._log.info(
+            "truenas.ready", release=session.release, user=session.username, transport=transport,
+            delivery="alert" if session.is_full_admin else "none",
+        )  # fmt: skip
+        if not session.is_full_admin:
+            self._log.error(
+                "truenas.no_rights", user=session.username,
+                error="only a full administrator's API key may make alerts: nothing can be delivered with this one",
+            )  # fmt: skip
+
+    def lost(self, reason: str) -> None:
+        """Tell that the connection ended."""
+        self._log.warning("truenas.lost", reason=reason)
+
+    def failed(self, error: TrueNASError, retry_in: float) -> None:
+        """Tell why there is no session."""
+        if self._is_news("truenas.failed", str(error)):
+            kind = type(error).__name__
+            self._log.error("truenas.failed", kind=kind, error=str(error), retry_in=_seconds(retry_in))
+
+    def pinned(self, verdict: PinVerdict, certificate: Certificate) -> None:
+        """Tell which certificate is trusted from now on."""
+        renewed = verdict is PinVerdict.RENEWED
+        self._log.warning(
+            "truenas.certificate_renewed" if renewed else "truenas.certificate_pinned",
+            fingerprint=certificate.fingerprint, until=certificate.not_after.date().isoformat(),
+            note="the pinned certificate was about to end; compare the new one in the web interface"
+            if renewed else "trusted because it was seen first; compare it in the web interface",
+        )  # fmt: skip
+
+    def delivered(self, alert: Alert, proof: Delivered, took: float) -> None:
+        """Tell that TrueNAS was seen to show the alert, or to show it no longer."""
+        self._said.pop(f"delivery.failed {alert.key}", None)
+        name = "alert.raised" if proof.raised else "alert.cleared"
+        fields = {"alert_class": proof.alert_class} if proof.raised else {}
+        self._log.info(
+            name, job=alert.job, operation=alert.operation, outcome=alert.outcome, key=alert.key,
+            confirmed=True, took=f"{took:.2f}s", **fields,
+        )  # fmt: skip
+
+    def undelivered(self, alert: Alert, error: TrueNASError, queue: int, retry_in: float) -> None:
+        """Tell that an alert was not proven to be shown, and which way it failed."""
+        if self._is_news(f"delivery.failed {alert.key}", str(error)):
+            hopeless = error.verdict in (Verdict.USER, Verdict.UNSUPPORTED)
+            self._log.error(
+                "delivery.failed", job=alert.job, key=alert.key, kind=type(error).__name__, confirmed=False,
+                error=str(error), queue=queue, retry_in=_seconds(retry_in), needs="you" if hopeless else "time",
+            )  # fmt: skip
+
+    def _is_news(self, event: str, what: str) -> bool:
+        said, when = self._said.get(event, ("", 0.0))
+        now = self._clock()
+        if said == what and now - when < _SAY_AGAIN_AFTER:
+            return False
+        self._said[event] = what, now
+        return True
+
+
+def _reason(event: Event) -> Mapping[str, str]:
+    """The message last, for it is the longest; a success says all in its other fields."""
+    if event.outcome == Outcome.SUCCESS and event.run:
+        return {}
+    return {"rule": event.rule, "reason": event.message} if event.rule else {"reason": event.message}
+
+
+def _seconds(seconds: float) -> str:
+    return span_text(timedelta(seconds=seconds))

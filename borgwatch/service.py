@@ -1,0 +1,148 @@
+"""The process around the pipeline: lifetimes, signals, reload.
+
+`Service.run` is what `borgwatch run` does and what the demo does: look, judge, commit whenever something may have
+changed; keep a session with TrueNAS; carry the outbox. Whatever fails is told once and tried again; nothing but
+`stop` ends the service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from borgwatch.config import Settings
+from borgwatch.courier import Courier
+from borgwatch.errors import JournalError
+from borgwatch.journal import Journal
+from borgwatch.judge import Judge
+from borgwatch.login import login_for, now
+from borgwatch.matching.load import load_rules
+from borgwatch.matching.matcher import Matcher
+from borgwatch.pipeline import Pipeline, Plan
+from borgwatch.report import Report
+from borgwatch.roles import Roles
+from borgwatch.runs import Limits
+from borgwatch.sources.tail import Tree
+from borgwatch.sources.wake import Waker
+from borgwatch.truenas.client import Client
+
+__all__ = ["Service"]
+
+
+class Service:
+    """Everything that runs, built from settings, a journal and a report."""
+
+    def __init__(self, settings: Settings, journal: Journal, report: Report, *, limits: Limits | None = None) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._report = report
+        self._limits = limits or Limits(stalled=settings.stalled_after)
+        self.rules = load_rules(settings.rules)
+        self.pipeline = Pipeline(
+            self._trees(),
+            Judge(Matcher(self.rules.rules), self._limits, Roles(settings.watch, settings.sources)),
+            Plan(settings.events, settings.expect, settings.instance),
+            journal,
+            now,
+        )
+        self._stopping = asyncio.Event()
+        self._waker: Waker | None = None
+        self._courier: Courier | None = None
+
+    def _trees(self) -> dict[str, Tree]:
+        """Make a tree for each directory; what is in one that was never looked at is the past."""
+        known = self._journal.roots()
+        return {
+            root: Tree(Path(root), name=root, first_start=root not in known, now=now, monotonic=time.monotonic)
+            for root in map(str, self._settings.watch)
+        }
+
+    def stop(self) -> None:
+        """End `run` as soon as the step under way is committed."""
+        self._stopping.set()
+        if self._waker is not None:
+            self._waker.poke()
+
+    async def run(self) -> None:
+        """Watch and deliver until `stop`."""
+        self._waker = Waker(self._settings.watch, self._settings.poll.total_seconds())
+        tasks = self._delivery_tasks()
+        try:
+            await self._watch(self._waker)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._waker.close()
+
+    def _delivery_tasks(self) -> list[asyncio.Task[None]]:
+        login = login_for(self._settings.truenas, self._journal) if self._settings.truenas.enabled else None
+        if login is None:
+            return []
+        client = Client(login, self._report, now)
+        self._courier = Courier(self._journal, client, self._report)
+        return [self._kept_up("client", client.run), self._kept_up("courier", self._courier.run)]
+
+    def _kept_up(self, name: str, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        """Run a task for good: if it breaks on something nobody thought of, it is told and begun again."""
+
+        async def forever() -> None:
+            while True:
+                try:
+                    await run()
+                except Exception as error:  # noqa: BLE001 - the last line of defence of a service
+                    self._report.problem(f"{name}.broken", f"{type(error).__name__}: {error}")
+                await asyncio.sleep(10)
+
+        return asyncio.create_task(forever(), name=name)
+
+    async def _watch(self, waker: Waker) -> None:
+        while not self._stopping.is_set():
+            more = self._step()
+            if more:
+                await asyncio.sleep(0)
+            else:
+                await waker.wait()
+
+    def _step(self) -> bool:
+        try:
+            step = self.pipeline.step()
+        except JournalError as error:
+            self._report.problem("journal.failed", str(error))
+            return False
+        self._report.resolved("journal.failed")
+        self._report.step(step)
+        if step.alerts and self._courier is not None:
+            self._courier.poke()
+        return step.more
+
+    def reload(self) -> None:
+        """Read the rule files again; broken ones leave the rules as they were."""
+        rules = load_rules(self._settings.rules)
+        if rules.problems:
+            for problem in rules.problems:
+                self._report.problem("rules.rejected", problem)
+            return
+        self.rules = rules
+        self.pipeline.judge = replace(self.pipeline.judge, matcher=Matcher(rules.rules))
+        self._report.resolved("rules.rejected")
+        if self._waker is not None:
+            self._waker.poke()
+
+    @contextlib.contextmanager
+    def signals(self) -> Iterator[None]:
+        """Let SIGTERM and SIGINT stop the service and SIGHUP reload its rules, for the time of the context."""
+        loop = asyncio.get_running_loop()
+        handlers = {signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: self.reload}
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
+        try:
+            yield
+        finally:
+            for number in handlers:
+                loop.remove_signal_handler(number)

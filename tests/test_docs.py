@@ -1,0 +1,79 @@
+"""What the documents say is what the program does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from borgwatch.cli import cli
+from borgwatch.config import SETTINGS, load
+from borgwatch.matching.load import load_rules, parse_pack
+from borgwatch.samples import run_samples
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of the README in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def test_the_readme_lists_every_setting_with_its_key_meaning_and_default() -> None:
+    rows = [f"| `{s.variable}` | `{s.key}` | {s.meaning} | {s.default} |" for s in SETTINGS]
+    table = README.partition("<!-- settings")[2].partition("<!-- end of settings")[0]
+    assert [line for line in table.splitlines() if line.startswith("| `")] == rows
+
+
+def test_the_readme_tells_of_every_command_and_each_has_help() -> None:
+    context = click.Context(cli)
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
+        assert command.help
+        assert f"`borgwatch {name}" in README
+
+
+def test_every_command_in_the_readme_exists() -> None:
+    context = click.Context(cli)
+    named = set(re.findall(r"^(?:\./bw|borgwatch) ([a-z]+)", "\n".join(blocks("sh")), re.MULTILINE))
+    assert {"demo", "test", "check", "run", "notify"} == named
+    assert all(cli.get_command(context, name) for name in named - {"test"})
+
+
+def test_the_rule_in_the_readme_works(tmp_path: Path) -> None:
+    (text,) = [block for block in blocks("yaml") if block.startswith("schema: 1")]
+    pack, problems = parse_pack(text, "README.md")
+    assert problems == []
+    assert pack is not None
+    (tmp_path / "my-nas.yaml").write_text(text)
+    own = [result for result in run_samples(load_rules([tmp_path]).rules) if result.rule.id == "my-nas.tape-full"]
+    assert [result.differences for result in own] == [()]
+
+
+def test_the_settings_file_in_the_readme_is_sound(tmp_path: Path) -> None:
+    (text,) = [block for block in blocks("yaml") if block.startswith("truenas:")]
+    path = tmp_path / "borgwatch.yaml"
+    path.write_text(text)
+    settings = load({"BORGWATCH_CONFIG": str(path), "NOTIFY_TRUENAS_API_KEY": "1-abcdef"})
+    assert settings.problems == ()
+    assert settings.sources[0].operation == "prune"
+
+
+def test_the_environment_in_the_readme_is_sound(tmp_path: Path) -> None:
+    (text,) = [block for block in blocks("sh") if "export" in block]
+    key = tmp_path / "truenas-api-key"
+    key.write_text("1-abcdef\n")
+    environment = dict(re.findall(r"^export (\w+)=(.*)$", text, re.MULTILINE))
+    settings = load({name: value.replace("$HOME", str(tmp_path)) for name, value in environment.items()})
+    assert settings.problems == ()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+        assert (document.parent / target).exists(), target
