@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from borgwatch.errors import ConfigError
@@ -21,7 +21,7 @@ from borgwatch.policy import DEFAULT_EVENTS, EventFilter, unknown_patterns
 from borgwatch.redact import redact, register_secret
 from borgwatch.secret import Secret
 from borgwatch.truenas.address import Address, parse_address
-from borgwatch.yamltree import Document, Node, nearest
+from borgwatch.yamltree import Document, Node, SequenceNode, nearest
 
 __all__ = ["SETTINGS", "Setting", "Settings", "SourceSetting", "TrueNASSettings", "Verify", "load", "parse_span"]
 
@@ -112,12 +112,13 @@ class Settings:
 def parse_span(text: str) -> timedelta:
     """Read a span such as `26h`, `15m`, `1.5d`."""
     found = _SPAN.match(text.strip())
-    if found is None or float(found[1]) <= 0:
-        raise ValueError("must be a span such as 26h, 15m, 10s or 1d")
     try:
-        return timedelta(**{_SPAN_UNITS[found[2]]: float(found[1])})
+        span = timedelta(**{_SPAN_UNITS[found[2]]: float(found[1])}) if found else timedelta()
     except OverflowError:
         raise ValueError("is too long") from None
+    if span <= timedelta():
+        raise ValueError("must be a span such as 26h, 15m, 10s or 1d")
+    return span
 
 
 def _boolean(text: str) -> bool:
@@ -216,7 +217,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     _read_environment(environ, values, problems)
     settings = _assemble(values, sources)
     problems.extend(_contradictions(settings, "\n".join(problems)))
-    return _assemble(values, sources, tuple(problems))
+    return _assemble(values, sources, tuple(map(redact, problems)))
 
 
 def _read_environment(environ: Mapping[str, str], values: dict[str, object], problems: list[str]) -> None:
@@ -240,16 +241,20 @@ def _unquoted(text: str) -> str:
 
 
 def _read_secret_file(variable: str, path: Path, values: dict[str, object], problems: list[str]) -> None:
+    setting = _FILE_VARIABLES[variable]
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
-        problems.append(f"{variable}: {path} cannot be read: {reason}")
+        if _KEY.match(str(path)):
+            problems.append(f"{variable}: must name a file; the key itself goes into {setting.variable}")
+        else:
+            problems.append(f"{variable}: {path} cannot be read: {reason}")
         return
     if not text.strip():
         problems.append(f"{variable}: {path} is empty")
         return
-    _take(_FILE_VARIABLES[variable], _unquoted(text), variable, values, problems)
+    _take(setting, _unquoted(text), variable, values, problems)
 
 
 def _take(setting: Setting, text: str, where: str, values: dict[str, object], problems: list[str]) -> None:
@@ -261,7 +266,7 @@ def _take(setting: Setting, text: str, where: str, values: dict[str, object], pr
 
 
 def _read_file(environ: Mapping[str, str], values: dict[str, object], problems: list[str]) -> tuple[SourceSetting, ...]:
-    named = environ.get(CONFIG_VARIABLE, "").strip()
+    named = _unquoted(environ.get(CONFIG_VARIABLE, ""))
     path = Path(named) if named else DEFAULT_CONFIG
     if not named and not path.exists():
         return ()
@@ -284,10 +289,13 @@ def _read_file(environ: Mapping[str, str], values: dict[str, object], problems: 
 
 def _take_node(document: Document, key: str, node: Node, values: dict[str, object]) -> None:
     """Take a value from the file: text, or a list where commas would stand in the environment."""
-    texts = document.one_or_many(node, lambda item: document.text(item, key))
+    setting = _BY_KEY[key]
+    is_list = isinstance(node, SequenceNode) and setting.read in (_events, _paths)
+    nodes = document.items(node, key) if is_list else (node,)
+    texts = [text for item in nodes if (text := document.text(item, key)) is not None]
     problems: list[str] = []
     if texts:
-        _take(_BY_KEY[key], ",".join(texts), key, values, problems)
+        _take(setting, ",".join(texts), key, values, problems)
     for problem in problems:
         document.fault(node, problem)
 
@@ -300,6 +308,9 @@ def _sources(document: Document, node: Node) -> tuple[SourceSetting, ...]:
             document.fault(item, "a source must say path: (a glob below a watched directory)")
             continue
         texts = {key: document.text(value, key) for key, value in entries.items() if key != "operation"}
+        if not PurePath(texts["path"] or "").name:
+            document.fault(entries["path"], "path must be a glob such as nas/*.log")
+            continue
         operation = None
         if "operation" in entries:
             operation = document.choice(entries["operation"], "operation", (*OPERATIONS, "other"))

@@ -34,8 +34,7 @@ def missed(state: JobState, within: timedelta, now: datetime) -> Event | None:
     """Tell of a backup that should have succeeded by now; None where there is nothing (new) to tell."""
     if state.operation != "backup" or state.last_success is None or state.missed_since == state.last_success:
         return None
-    due = state.last_success + within
-    if now <= due:
+    if now - state.last_success <= within:
         return None
     name = f"backup.{Outcome.MISSED}"
     last = state.last_success.isoformat(timespec="seconds")

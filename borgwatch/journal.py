@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -28,6 +28,11 @@ from borgwatch.truenas.trust import Pin
 __all__ = ["Change", "Journal", "Pending"]
 
 _T = TypeVar("_T")
+
+
+class _DamagedError(sqlite3.DatabaseError):
+    """The file is a database that contradicts itself."""
+
 
 _MIGRATIONS = (
     """
@@ -89,10 +94,14 @@ class Journal:
     def __init__(self, path: str | Path) -> None:
         self._lock_file: int | None = None
         self._database = sqlite3.connect(path, isolation_level=None, timeout=5)
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = FULL")
-        self._database.execute("PRAGMA busy_timeout = 5000")
-        self._migrate()
+        try:
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = FULL")
+            self._database.execute("PRAGMA busy_timeout = 5000")
+            self._migrate()
+        except BaseException:
+            self._database.close()
+            raise
 
     @classmethod
     def open(cls, directory: Path, *, exclusive: bool = False) -> Journal:
@@ -108,6 +117,8 @@ class Journal:
             lock = _lock(directory) if exclusive else None
             try:
                 journal = cls(path)
+                if exclusive:
+                    journal._check()
             except sqlite3.DatabaseError as error:
                 if not _is_corrupt(error) or not exclusive:
                     raise
@@ -188,7 +199,7 @@ class Journal:
 
     def roots(self) -> frozenset[str]:
         """The directories that were looked at before: what is new in them is news, not the past."""
-        return frozenset(path for (path,) in self._database.execute("SELECT path FROM roots"))
+        return frozenset(path for (path,) in self._read("SELECT path FROM roots"))
 
     def positions(self) -> dict[str, Position]:
         """Where reading goes on, by source."""
@@ -212,7 +223,7 @@ class Journal:
 
     def pending(self) -> list[Pending]:
         """The outbox: alerts whose newest state was not yet proven to be shown, oldest change first."""
-        rows = self._database.execute("SELECT alert, seq FROM alerts WHERE delivered < seq ORDER BY seq")
+        rows = self._read("SELECT alert, seq FROM alerts WHERE delivered < seq ORDER BY seq")
         return [Pending(_decode(blob, Alert), seq) for blob, seq in rows]
 
     def mark_delivered(self, pending: Pending) -> None:
@@ -224,15 +235,15 @@ class Journal:
 
     def events(self, limit: int = 100) -> list[Event]:
         """The newest events, oldest of them first."""
-        rows = self._database.execute("SELECT event FROM events ORDER BY seq DESC LIMIT ?", (limit,))
+        rows = self._read("SELECT event FROM events ORDER BY seq DESC LIMIT ?", limit)
         return [_decode(blob, Event) for (blob,) in rows][::-1]
 
     # -- trust's side -------------------------------------------------------------------------------------------
 
     def pin(self, host: str) -> Pin | None:
         """The certificate that was pinned for a host."""
-        row = self._database.execute("SELECT pin FROM pins WHERE host = ?", (host,)).fetchone()
-        return _decode(row[0], Pin) if row else None
+        rows = self._read("SELECT pin FROM pins WHERE host = ?", host)
+        return _decode(rows[0][0], Pin) if rows else None
 
     def set_pin(self, host: str, pin: Pin) -> None:
         """Pin a certificate for a host."""
@@ -255,9 +266,25 @@ class Journal:
         except sqlite3.Error as error:
             raise JournalError(f"the journal cannot be written: {error}; is the disk full or read-only?") from error
 
+    def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        try:
+            return self._database.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise JournalError(f"the journal cannot be read: {error}") from error
+
     def _rows(self, query: str, kind: type[_T]) -> Iterator[tuple[str, _T]]:
-        for key, blob in self._database.execute(query):
+        for key, blob in self._read(query):
             yield key, _decode(blob, kind)
+
+    def _check(self) -> None:
+        """Look for damage inside the file, which opening it does not show."""
+        try:
+            (found,) = self._database.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                raise _DamagedError(str(found).splitlines()[-1])
+        except sqlite3.Error:
+            self._database.close()
+            raise
 
     def _migrate(self) -> None:
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
@@ -276,7 +303,10 @@ def _encode(value: object) -> bytes:
 
 
 def _decode(blob: bytes, kind: type[_T]) -> _T:
-    return msgspec.json.decode(blob, type=kind)
+    try:
+        return msgspec.json.decode(blob, type=kind)
+    except msgspec.MsgspecError as error:
+        raise JournalError(f"the journal holds a {kind.__name__} that cannot be read: {error}") from None
 
 
 def _text(time: datetime) -> str:
@@ -294,7 +324,8 @@ def _lock(directory: Path) -> int:
 
 
 def _is_corrupt(error: sqlite3.DatabaseError) -> bool:
-    return getattr(error, "sqlite_errorname", "") in ("SQLITE_NOTADB", "SQLITE_CORRUPT")
+    names = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
+    return isinstance(error, _DamagedError) or getattr(error, "sqlite_errorname", "") in names
 
 
 def _move_aside(path: Path) -> Path:

@@ -7,7 +7,7 @@ The service commits them together with the read positions; `replay` and the samp
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from borgwatch.decode import decode
@@ -77,6 +77,8 @@ class Judge:
                 tally.events.append(event_of_signal(signal))
                 continue
             stream = tally.streams.get(line.source) or streams.get(line.source) or Stream(role.operation)
+            if stream.default_operation != role.operation:  # the settings have changed since
+                stream = replace(stream, default_operation=role.operation)
             tally.streams[line.source], ended = advance(stream, signal, self.limits)
             tally.ended(ended)
         return tally.result()

@@ -104,4 +104,13 @@ def _renderer(log_format: str, stream: TextIO) -> Processor:
     if log_format == "logfmt":
         return structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False)
     colours = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return structlog.dev.ConsoleRenderer(colors=colours, pad_level=False, pad_event_to=0, sort_keys=False)
+    console = structlog.dev.ConsoleRenderer(colors=colours, pad_level=False, pad_event_to=0, sort_keys=False)
+
+    def render(logger: WrappedLogger, name: str, event: EventDict) -> str:
+        """Keep tracebacks on the line: the console renderer gives `exception` and `stack` lines of their own."""
+        for key, shown_as in (("exception", "traceback"), ("stack", "stack_trace")):
+            if key in event:
+                event[shown_as] = event.pop(key)
+        return console(logger, name, event)
+
+    return render

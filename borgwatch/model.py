@@ -72,7 +72,7 @@ class Position:
     """Where reading goes on: a file's identity, an offset, and the proof that the file is still that file.
 
     `anchor` proves the content that stands right before `offset`; its layout is the business of
-    `borgwatch.sources.position` alone, and it is empty where `offset` is 0 and in the position of a `Line`.
+    `borgwatch.sources.position` alone, and it is empty in the position of a `Line`.
     `skipping` says that `offset` stands in the rest of an over-long line. What ends at or before `past_until`
     was there before borgwatch first saw the file.
     """

@@ -13,18 +13,19 @@ __all__ = ["MASK", "redact", "register_secret"]
 MASK = "***"
 _MIN_LENGTH = 6  # shorter texts would mask half the language
 _API_KEY = re.compile(r"\b\d+-[A-Za-z0-9]{32,}")
-_URL_PASSWORD = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*):[^\s/@]+@")
+_URL_PASSWORD = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20}://[^\s/:@]*):[^\s/@]+@")
 _ASSIGNMENT = re.compile(
     r"(?i)\b([A-Z_]*(?:PASSPHRASE|PASSWORD|PASSWD|API_KEY|SECRET|TOKEN))(=|[\"']\s*:\s*)(\"[^\"]*\"|'[^']*'|\S+)"
 )
-_known: set[str] = set()
+_known: list[str] = []  # the longest first: one may be part of another
 
 
 def register_secret(secret: str) -> None:
     """Remember a secret, so that it is masked wherever it turns up; for an API key also its part after the dash."""
     for text in {secret, secret.partition("-")[2]}:
-        if len(text) >= _MIN_LENGTH:
-            _known.add(text)
+        if len(text) >= _MIN_LENGTH and text not in _known:
+            _known.append(text)
+    _known.sort(key=len, reverse=True)
 
 
 def redact(text: str) -> str:

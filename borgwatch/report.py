@@ -40,6 +40,9 @@ class Report(Watcher, Receipts, Protocol):
     def resolved(self, event: str, **fields: object) -> None:
         """Take note that such a trouble is over."""
 
+    def reloaded(self, rules: int) -> None:
+        """Take note that the rule files were read again and hold so many rules."""
+
 
 class LogReport:
     """Writes log lines. What lasts is told when it begins, when it changes, and once an hour; not at each try."""
@@ -84,6 +87,11 @@ class LogReport:
         """Tell that the trouble told as `event` is over, if it was told."""
         if self._said.pop(event, None) is not None:
             self._log.info(f"{event}.resolved", **fields)
+
+    def reloaded(self, rules: int) -> None:
+        """Tell that new rules are in force."""
+        self._said.pop("rules.rejected", None)
+        self._log.info("rules.reloaded", rules=rules)
 
     def ready(self, session: Session) -> None:
         """Tell that alerts can be delivered, or why this key can not."""

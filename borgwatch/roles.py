@@ -17,7 +17,9 @@ from borgwatch.judge import SourceRole
 
 __all__ = ["Roles"]
 
-_DATE_AND_REST = re.compile(r"[-_.@]?(?:19|20)\d\d[-_.]?\d\d[-_.]?\d\d.*$")
+_DATE = r"(?:19|20)\d\d[-_.]?\d\d[-_.]?\d\d"
+_DATE_FIRST = re.compile(rf"{_DATE}(?:[-_.T@]?[\d:]+)*[-_.@]*")
+_DATE_AND_REST = re.compile(rf"[-_.@]?{_DATE}.*$")
 _MAX_CACHED = 4096
 
 
@@ -56,5 +58,5 @@ def _role(roles: Roles, source: str) -> SourceRole:
 def _job(relative: PurePath) -> str:
     if len(relative.parts) > 1:
         return relative.parts[0]
-    stem = relative.stem
-    return _DATE_AND_REST.sub("", stem) or stem or "backup"
+    stem = _DATE_FIRST.sub("", relative.stem, count=1) if _DATE_FIRST.match(relative.stem) else relative.stem
+    return _DATE_AND_REST.sub("", stem) or "backup"

@@ -61,7 +61,8 @@ class Limits:
     """How long to wait in silence for what may still come.
 
     `settle`: for the closing line after a failure or the statistics; `settle_warning`: after nothing but
-    warnings; `stalled`: until a run that began is called stalled; `session`: until a new session begins.
+    warnings, or after a check found damage, for it reads on; `stalled`: until a run that began is called stalled;
+    `session`: until a new session begins.
     """
 
     settle: timedelta = timedelta(seconds=10)
@@ -217,8 +218,11 @@ def resolve(operation: str | None, evidence: Evidence | None, closing: Outcome |
 def advance(stream: Stream, signal: Signal, limits: Limits) -> tuple[Stream, tuple[Run, ...]]:
     """Take in one signal of a run; returns the stream as it is now and the runs that ended or were amended."""
     ended: tuple[Run, ...] = ()
-    if stream.open is not None and signal.time is not None and stream.open.seen is not None:
-        stream, ended = settle(stream, stream.open.seen, signal.time, limits)
+    run = stream.open
+    if run is not None and signal.time is not None and run.seen is not None:
+        is_awaited = signal.phase is Phase.END and signal.time - run.seen <= limits.session
+        if not is_awaited:
+            stream, ended = settle(stream, run.seen, signal.time, limits)
     stream = _forget_old_session(stream, signal, limits)
     kind = _kind(stream, signal)
     stream, more = _HANDLERS[ACTIONS[stream.open is not None, kind]](stream, signal)
@@ -249,11 +253,15 @@ def finish(stream: Stream) -> tuple[Stream, tuple[Run, ...]]:
 def _patience(run: Run, limits: Limits) -> timedelta:
     if run.telling is None:
         return limits.stalled if run.starts or run.operation == "backup" else limits.settle_warning
-    return limits.settle_warning if run.telling.outcome is Outcome.WARNING else limits.settle
+    goes_on = run.telling.outcome is Outcome.WARNING or run.operation == "verify"  # a check reads on after damage
+    return limits.settle_warning if goes_on else limits.settle
 
 
 def _forget_old_session(stream: Stream, signal: Signal, limits: Limits) -> Stream:
-    """A session ends with a long silence, or when something starts that it had already ended."""
+    """A session ends with a long silence, or when something starts that it had already ended.
+
+    The end of a run that was called stalled is awaited however long it takes.
+    """
     last = stream.last_done(None)
     if last is None:
         return stream
@@ -262,7 +270,8 @@ def _forget_old_session(stream: Stream, signal: Signal, limits: Limits) -> Strea
     else:
         silence = signal.read_at - last.read
     again = signal.phase is Phase.START and stream.last_done(signal.operation) is not None
-    return replace(stream, done=()) if again or silence > limits.session else stream
+    is_awaited = last.outcome is Outcome.STALLED and signal.phase is Phase.END
+    return replace(stream, done=()) if again or (silence > limits.session and not is_awaited) else stream
 
 
 def _kind(stream: Stream, signal: Signal) -> Kind:
@@ -401,9 +410,10 @@ def _sum_up(stream: Stream, signal: Signal) -> _Result:
     runs = (*stream.done, stream.open) if stream.open is not None else stream.done
     if not runs:
         return _open_close(replace(stream, open=None), replace(signal, operation=stream.default_operation))
-    told = any(_RANK[run.outcome] >= _RANK[signal.outcome] for run in stream.done)
-    pending = [run for run in runs if run.outcome is None]
+    pending = [run for run in runs if run.outcome in (None, Outcome.STALLED)]
     if signal.outcome is not Outcome.SUCCESS:
+        found = [run.outcome or resolve(run.operation, run.telling, None) for run in runs]
+        told = any(_RANK[outcome] >= _RANK[signal.outcome] for outcome in found)
         pending = [] if told else pending[:1] or [runs[0]]
     ended = []
     for run in pending:
@@ -411,9 +421,13 @@ def _sum_up(stream: Stream, signal: Signal) -> _Result:
         outcome = resolve(operation, run.telling, signal.outcome)
         ended.append(replace(run, operation=operation, closing=_evidence(signal), outcome=outcome, closed=True))
     by_id = {run.id: run for run in ended}
-    rest, left = finish(stream) if stream.open is not None and stream.open.id not in by_id else (stream, ())
-    done = tuple(by_id.pop(run.id, run) for run in rest.done) + tuple(by_id.values())
-    return replace(rest, open=None, done=done), (*left, *ended)
+    left: tuple[Run, ...] = ()
+    if stream.open is not None and stream.open.id not in by_id:
+        run = stream.open
+        operation, outcome = run.operation or stream.default_operation, resolve(run.operation, run.telling, None)
+        stream, left = _end(stream, replace(run, operation=operation, outcome=outcome))
+    done = tuple(by_id.pop(run.id, run) for run in stream.done) + tuple(by_id.values())
+    return replace(stream, open=None, done=done), (*left, *ended)
 
 
 def _ignore(stream: Stream, _: Signal) -> _Result:

@@ -68,12 +68,15 @@ class Service:
         if self._waker is not None:
             self._waker.poke()
 
-    async def run(self) -> None:
-        """Watch and deliver until `stop`."""
+    async def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Watch and deliver until `stop`.
+
+        `on_ready` is called after the first look: what is written from then on is news.
+        """
         self._waker = Waker(self._settings.watch, self._settings.poll.total_seconds())
         tasks = self._delivery_tasks()
         try:
-            await self._watch(self._waker)
+            await self._watch(self._waker, on_ready)
         finally:
             for task in tasks:
                 task.cancel()
@@ -101,13 +104,15 @@ class Service:
 
         return asyncio.create_task(forever(), name=name)
 
-    async def _watch(self, waker: Waker) -> None:
+    async def _watch(self, waker: Waker, on_ready: Callable[[], None]) -> None:
+        more = self._step()
+        on_ready()
         while not self._stopping.is_set():
-            more = self._step()
             if more:
                 await asyncio.sleep(0)
             else:
                 await waker.wait()
+            more = self._step()
 
     def _step(self) -> bool:
         try:
@@ -130,7 +135,7 @@ class Service:
             return
         self.rules = rules
         self.pipeline.judge = replace(self.pipeline.judge, matcher=Matcher(rules.rules))
-        self._report.resolved("rules.rejected")
+        self._report.reloaded(len(rules.rules))
         if self._waker is not None:
             self._waker.poke()
 

@@ -9,6 +9,7 @@ asker: `on`, `no` or `12:30` stay the text that was written where text is wanted
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,14 +17,17 @@ from typing import TypeVar
 
 import yaml
 
-__all__ = ["Document", "Node", "nearest"]
+__all__ = ["Document", "Node", "SequenceNode", "nearest"]
 
 Node = yaml.Node
+SequenceNode = yaml.SequenceNode
 T = TypeVar("T")
 
 _MAX_BYTES = 1 << 20
 _MAX_NODES = 50_000
+_INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
 _MAX_SHOWN = 40  # more known words than these are not listed in a message
+_PLACE = re.compile(r":(\d+):(\d+):")
 _TRUE = frozenset({"true", "yes", "on"})
 _FALSE = frozenset({"false", "no", "off"})
 
@@ -67,7 +71,8 @@ class Document:
     def load(cls, path: Path) -> Document:
         """Read and parse a file; that it cannot be read is its one problem."""
         try:
-            return cls.parse(path.read_text(encoding="utf-8-sig"), str(path))
+            with path.open(encoding="utf-8-sig") as file:
+                return cls.parse(file.read(_MAX_BYTES + 1), str(path))
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             return cls(str(path), problems=[f"{path}:1:1: cannot be read: {reason}"])
@@ -93,6 +98,10 @@ class Document:
         mark = node.start_mark if node is not None else None
         place = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
         self.problems.append(f"{self.name}:{place}: {what}")
+
+    def in_order(self) -> list[str]:
+        """List the problems from the top of the file to its end."""
+        return sorted(self.problems, key=lambda problem: [int(n) for n in _PLACE.findall(problem[len(self.name) :])[0]])
 
     # -- asking nodes for what they should be ---------------------------------------------------------------
 
@@ -143,7 +152,7 @@ class Document:
 
     def integer(self, node: Node, what: str) -> int | None:
         """Read a whole number."""
-        if isinstance(node, yaml.ScalarNode) and node.value.lstrip("-").isdecimal():
+        if isinstance(node, yaml.ScalarNode) and _INTEGER.match(node.value):
             return int(node.value)
         self.fault(node, f"{what} must be a whole number, not {_kind(node)}")
         return None

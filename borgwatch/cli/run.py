@@ -38,15 +38,15 @@ async def _run(settings: Settings) -> None:
         service = Service(settings, journal, report)
         for problem in service.rules.problems:
             log.error("rules.rejected", error=problem)
-        _introduce(settings, service)
+        _introduce(settings)
         with service.signals():
-            await service.run()
+            await service.run(on_ready=lambda: _say_ready(settings, service))
     finally:
         journal.close()
     log.info("borgwatch.stop")
 
 
-def _introduce(settings: Settings, service: Service) -> None:
+def _introduce(settings: Settings) -> None:
     log = get_logger()
     truenas = settings.truenas
     if not truenas.enabled:
@@ -61,6 +61,10 @@ def _introduce(settings: Settings, service: Service) -> None:
             )  # fmt: skip
         if truenas.verification == "false":
             log.warning("truenas.unverified", note="the certificate is not checked: anybody in between gets the key")
+
+
+def _say_ready(settings: Settings, service: Service) -> None:
+    log = get_logger()
     for (job, operation), state in sorted(service.pipeline.jobs.items()):
         if settings.expect is not None and operation == "backup" and state.last_success is not None:
             last, due = state.last_success, state.last_success + settings.expect

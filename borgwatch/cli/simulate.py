@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from borgwatch.errors import ConfigError
-from borgwatch.truenas.simulator import PROFILES, Simulator, load_keys
+from borgwatch.truenas.simulator import PROFILES, Key, Simulator, load_keys
 
 __all__ = ["command"]
 
@@ -26,13 +26,11 @@ def command(release: str, host: str, port: int, insecure_port: int | None, keys:
 
 
 async def _serve(release: str, host: str, port: int, insecure_port: int | None, keys: Path | None) -> None:
-    options = {}
-    if keys is not None:
-        try:
-            options["keys"] = load_keys(keys)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"{keys}: no API keys can be read from it: {error}") from None
-    nas = Simulator(release, host=host, port=port, insecure_port=insecure_port, **options)
+    try:
+        known = load_keys(keys) if keys is not None else [Key("root", f"1-{'s' * 64}")]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{keys}: no API keys can be read from it: {error}") from None
+    nas = Simulator(release, keys=known, host=host, port=port, insecure_port=insecure_port)
     try:
         await nas.start()
     except OSError as error:

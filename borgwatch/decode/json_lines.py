@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from math import inf
 from typing import Any
 
 import msgspec
@@ -34,7 +35,10 @@ _LEVELS = {
     "CRITICAL": Level.CRITICAL,
     "FATAL": Level.CRITICAL,
 }
-_MAX_EPOCH = 253_402_300_799  # the year 9999, the last that a datetime can hold
+# A time outside these is no time: nothing may be computed beyond what a datetime can hold.
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+_MAX_INTEGER = 2**63  # larger ones are kept as floats
 
 
 def trailing_object(text: str) -> dict[str, Any] | None:
@@ -95,8 +99,17 @@ def _flatten(value: Mapping[str, Any], prefix: str, fields: dict[str, FieldValue
                 _flatten(item, f"{name}.", fields, depth + 1)
         elif isinstance(item, str):
             fields[name] = without_surrogates(item)
+        elif isinstance(item, int) and not -_MAX_INTEGER <= item < _MAX_INTEGER:
+            fields[name] = _as_float(item)
         elif item is None or isinstance(item, bool | int | float):
             fields[name] = item
+
+
+def _as_float(number: int) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return inf if number > 0 else -inf
 
 
 def _first_text(fields: Mapping[str, FieldValue], keys: tuple[str, ...]) -> str:
@@ -106,13 +119,21 @@ def _first_text(fields: Mapping[str, FieldValue], keys: tuple[str, ...]) -> str:
 def _first_time(fields: Mapping[str, FieldValue]) -> datetime | None:
     for key in _TIME_KEYS:
         value = fields.get(key)
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MAX_EPOCH:
-            return datetime.fromtimestamp(value, UTC)
-        if isinstance(value, str):
-            try:
-                parsed = datetime.fromisoformat(value)
-            except ValueError:
-                continue
-            if parsed.tzinfo is not None:
-                return parsed
+        time = None
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            if _EARLIEST.timestamp() <= value < _LATEST.timestamp():
+                time = datetime.fromtimestamp(value, UTC)
+        elif isinstance(value, str):
+            time = _iso_time(value)
+        if time is not None and _EARLIEST <= time < _LATEST:
+            return time
     return None
+
+
+def _iso_time(text: str) -> datetime | None:
+    """Read ISO 8601 with an offset; a time without one could be anywhere and is no time."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time if time.tzinfo is not None else None

@@ -57,11 +57,16 @@ class _Story:
         self._began = time.monotonic()
         self._changed = asyncio.Event()
         self.session: Session | None = None
+        self.has_looked = False
         self.outcomes: list[str] = []
         self.waiting: dict[str, Alert] = {}
 
     def line(self, what: str) -> None:
         self._say(f"{time.monotonic() - self._began:5.1f}s  {what}")
+
+    def looked(self) -> None:
+        self.has_looked = True
+        self._changed.set()
 
     async def until(self, condition: Callable[[], object]) -> None:
         while not condition():
@@ -104,6 +109,9 @@ class _Story:
         self.line(f"trouble: {event}: {what}")
 
     def resolved(self, event: str, **_: object) -> None:
+        """Nothing to tell."""
+
+    def reloaded(self, rules: int) -> None:
         """Nothing to tell."""
 
     def lost(self, reason: str) -> None:
@@ -155,10 +163,10 @@ async def _nights(say: Say, nas: Simulator, directory: Path, backups: Backups) -
     report: Report = story
     journal = Journal.open(settings.state, exclusive=True)
     service = Service(settings, journal, report)
-    task = asyncio.create_task(service.run())
+    task = asyncio.create_task(service.run(on_ready=story.looked))
     confirmed = 0
     try:
-        await asyncio.wait_for(story.until(lambda: story.session), NIGHT_TIMEOUT)
+        await asyncio.wait_for(story.until(lambda: story.session and story.has_looked), NIGHT_TIMEOUT)
         for night in NIGHTS:
             say(f"\n{_TITLES[night]}")
             await backups(night)

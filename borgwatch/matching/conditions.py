@@ -13,7 +13,18 @@ from typing import Protocol
 from borgwatch.matching.patterns import Pattern
 from borgwatch.model import FieldValue, Level, Record
 
-__all__ = ["BUILT_IN_FIELDS", "COMPARISONS", "AllOf", "AnyOf", "Condition", "FieldTest", "Not", "field_value"]
+__all__ = [
+    "BUILT_IN_FIELDS",
+    "COMPARISONS",
+    "NUMERIC",
+    "AllOf",
+    "AnyOf",
+    "Condition",
+    "FieldTest",
+    "Not",
+    "as_number",
+    "field_value",
+]
 
 BUILT_IN_FIELDS = ("text", "level", "logger", "job", "source")
 """Fields that every record has; any other name is looked up in what the line itself holds."""
@@ -57,7 +68,12 @@ class AnyOf:
 
     def holds(self, record: Record, captures: dict[str, str]) -> bool:
         """Test the parts in order and stop at the first that holds."""
-        return any(part.holds(record, captures) for part in self.parts)
+        for part in self.parts:
+            captured: dict[str, str] = {}  # a part that fails half-way leaves nothing
+            if part.holds(record, captured):
+                captures.update(captured)
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +104,8 @@ class FieldTest:
         if value is None:
             return False
         if self.comparison == "re":
-            return self._search(str(value), captures)
-        if self.comparison in _NUMERIC:
+            return self._search(_as_text(value), captures)
+        if self.comparison in NUMERIC:
             return self._compare_numbers(value)
         have = _as_text(value)
         test = COMPARISONS[self.comparison]
@@ -106,24 +122,24 @@ class FieldTest:
         return False
 
     def _compare_numbers(self, value: FieldValue) -> bool:
-        have = _as_number(value)
+        have = as_number(value)
         if have is None:
             return False
-        test = _NUMERIC[self.comparison]
-        return any((want := _as_number(str(text))) is not None and test(have, want) for text in self.values)
+        test = NUMERIC[self.comparison]
+        return any((want := as_number(str(text))) is not None and test(have, want) for text in self.values)
 
 
 def _as_text(value: FieldValue) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _as_number(value: FieldValue) -> float | None:
+def as_number(value: FieldValue) -> float | None:
     """Read a number; the names of levels count as the numbers behind them."""
     if isinstance(value, str) and value.upper() in Level.__members__:
         return float(Level[value.upper()])
     try:
         return float(value) if value is not None else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -134,11 +150,12 @@ COMPARISONS: Mapping[str, Callable[[str, str], bool]] = {
     "endswith": lambda have, want: have.endswith(want),
     "contains": lambda have, want: want in have,
 }
-"""Comparisons of text; beside them stand `re`, `exists` and the numeric ones."""
+"""Comparisons of text; beside them stand `re`, `exists` and those of `NUMERIC`."""
 
-_NUMERIC: Mapping[str, Callable[[float, float], bool]] = {
+NUMERIC: Mapping[str, Callable[[float, float], bool]] = {
     "gt": lambda have, want: have > want,
     "gte": lambda have, want: have >= want,
     "lt": lambda have, want: have < want,
     "lte": lambda have, want: have <= want,
 }
+"""Comparisons of numbers."""

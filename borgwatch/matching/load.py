@@ -12,7 +12,17 @@ from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
-from borgwatch.matching.conditions import BUILT_IN_FIELDS, COMPARISONS, AllOf, AnyOf, Condition, FieldTest, Not
+from borgwatch.matching.conditions import (
+    BUILT_IN_FIELDS,
+    COMPARISONS,
+    NUMERIC,
+    AllOf,
+    AnyOf,
+    Condition,
+    FieldTest,
+    Not,
+    as_number,
+)
 from borgwatch.matching.patterns import Pattern, PatternError
 from borgwatch.matching.rules import Pack, Rule, Sample
 from borgwatch.matching.templates import Template, TemplateError
@@ -31,9 +41,9 @@ _RULE_KEYS = (
 _SAMPLE_KEYS = ("line", "lines", "hits", "event")
 _EVENT_KEYS = ("name", "level", "title", "message", "fields")
 _COMBINATIONS = ("all", "any", "not")
-_MODIFIERS = (*COMPARISONS, "re", "exists", "gt", "gte", "lt", "lte", "cased")
+_MODIFIERS = (*COMPARISONS, "re", "exists", *NUMERIC, "cased")
 _PHASES = ("start", "detail", "end")
-_OUTCOMES = (Outcome.SUCCESS, Outcome.WARNING, Outcome.FAILURE, Outcome.SKIPPED)
+_OUTCOMES = tuple(outcome.value for outcome in (Outcome.SUCCESS, Outcome.WARNING, Outcome.FAILURE, Outcome.SKIPPED))
 _OPERATIONS_OF_RULES = (*OPERATIONS, "info", "init", "list", "other", "all")
 _MAX_WEIGHT = 99
 
@@ -73,7 +83,7 @@ def _load_dir(directory: Path, problems: list[str], *, shipped: bool) -> list[Pa
     for path in files:
         document = Document.load(path)
         pack = _pack(document)
-        problems.extend(document.problems)
+        problems.extend(document.in_order())
         if pack is not None and not document.problems:
             packs.append(replace(pack, shipped=shipped))
     return packs
@@ -245,8 +255,9 @@ def _expected_event(document: Document, node: Node) -> dict[str, FieldValue]:
 def _condition(document: Document, node: Node, what: str, names: set[str]) -> Condition:
     """Read one mapping of field tests and combinations; the fields and groups it knows are added to `names`."""
     parts: list[Condition] = []
+    before = len(document.problems)
     entries = document.mapping(node, what)
-    if not entries and not document.problems:
+    if not entries and len(document.problems) == before:
         document.fault(node, f"{what} holds no condition: it would match every line")
     for key, value in entries.items():
         if key in _COMBINATIONS:
@@ -259,7 +270,10 @@ def _condition(document: Document, node: Node, what: str, names: set[str]) -> Co
 def _combination(document: Document, key: str, node: Node, names: set[str]) -> Condition:
     if key == "not":
         return Not(_condition(document, node, "not", set(names)))
+    before = len(document.problems)
     parts = tuple(_condition(document, item, f"a part of {key}", names) for item in document.items(node, key))
+    if not parts and len(document.problems) == before:
+        document.fault(node, f"{key} holds no condition")
     return AllOf(parts) if key == "all" else AnyOf(parts)
 
 
@@ -283,6 +297,10 @@ def _field_test(document: Document, key: str, node: Node, names: set[str]) -> Fi
         document.fault(node, f"{key!r} is compared with nothing")
     if comparison == "re":
         return FieldTest(name, comparison, _patterns(document, node, texts, names))
+    if comparison in NUMERIC:
+        for text in texts:
+            if as_number(text) is None:
+                document.fault(node, f"{key!r} compares numbers, and {text!r} is none")
     return FieldTest(name, comparison, texts, cased="cased" in modifiers)
 
 

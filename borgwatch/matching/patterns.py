@@ -34,6 +34,8 @@ class Pattern:
             text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
             hint = "; look-around and back-references are not available" if "invalid perl operator" in text else ""
             raise PatternError(f"{text}{hint}") from None
+        except UnicodeEncodeError:
+            raise PatternError("it holds half of a surrogate pair, which no text does") from None
         self.groups: tuple[str, ...] = tuple(self._compiled.groupindex)
 
     def search(self, text: str) -> dict[str, str] | None:

@@ -17,11 +17,16 @@ __all__ = ["FILTERS", "Template", "TemplateError", "one_line"]
 
 _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _NAME = re.compile(r"[A-Za-z_][\w.-]*\Z")
+_LENGTH = re.compile(r"[1-9][0-9]{0,3}\Z")
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
 _SIZE = re.compile(r"\s*([\d.]+)\s*([kKMGTP]?)(i?)B?\s*\Z")
 _MAX_VALUE = 2000
+_MAX_INTEGER = 2**63
 # Everything that moves the cursor, hides text or turns its direction: C0, C1, zero width, bidi marks, separators.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufff9-\ufffb]+")
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]+"
+)
 
 
 def one_line(text: str, limit: int = _MAX_VALUE) -> str:
@@ -37,9 +42,10 @@ class TemplateError(ValueError):
 
 def _to_int(value: FieldValue, _: str) -> FieldValue:
     try:
-        return int(float(str(value)))
+        number = int(float(str(value)))
     except (ValueError, OverflowError):
         return None
+    return number if -_MAX_INTEGER <= number < _MAX_INTEGER else None
 
 
 def _to_float(value: FieldValue, _: str) -> FieldValue:
@@ -57,13 +63,13 @@ def _to_bytes(value: FieldValue, _: str) -> FieldValue:
     if found[3]:
         base = 1024 ** (list(_UNITS).index(found[2].lower()))
     try:
-        return round(float(found[1]) * base)
+        return _to_int(float(found[1]) * base, "")
     except ValueError:
         return None
 
 
 def _cut(value: FieldValue, argument: str) -> FieldValue:
-    return one_line(str(value), max(1, int(argument))) if argument.isdecimal() else value
+    return one_line(str(value), int(argument))
 
 
 FILTERS: Mapping[str, Callable[[FieldValue, str], FieldValue]] = {
@@ -88,9 +94,8 @@ class _Slot:
     def value(self, fields: Mapping[str, FieldValue]) -> FieldValue:
         value = fields.get(self.name)
         for name, argument in self.filters:
-            if value is None and name != "default":
-                return None
-            value = FILTERS[name](value, argument)
+            if value is not None or name == "default":
+                value = FILTERS[name](value, argument)
         return value
 
 
@@ -148,5 +153,7 @@ def _slot(inside: str) -> _Slot:
         filter_name, _, argument = call.partition(":")
         if filter_name not in FILTERS:
             raise TemplateError(f"unknown filter {filter_name!r} (known: {', '.join(sorted(FILTERS))})")
+        if filter_name == "cut" and not _LENGTH.match(argument):
+            raise TemplateError(f"{call!r} must say a length, such as cut:80")
         calls.append((filter_name, argument))
     return _Slot(name, tuple(calls))

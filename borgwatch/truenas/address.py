@@ -10,12 +10,13 @@ import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-__all__ = ["API_PATH", "Address", "is_loopback", "parse_address"]
+__all__ = ["API_PATH", "Address", "is_host", "is_loopback", "parse_address"]
 
 API_PATH = "/api/current"
 _SCHEMES = {"wss": True, "https": True, "ws": False, "http": False}
 _TLS_PORT = 443
 _PLAIN_PORT = 80
+_LONGEST_NAME = 253
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,17 @@ def parse_address(text: str) -> Address:
         raise ValueError("must not hold a user name or password; the API key goes into NOTIFY_TRUENAS_API_KEY")
     if not host:
         raise ValueError("has no host; write wss://<host>")
-    if any(c.isspace() or c in "<>\"'" for c in host):
+    if not is_host(host):
         raise ValueError(f"has no valid host: {host!r}")
     tls = _SCHEMES[parts.scheme.lower()]
     return Address(host, port or (_TLS_PORT if tls else _PLAIN_PORT), was_plain=not tls)
+
+
+def is_host(name: str) -> bool:
+    """Say whether a name or address can be looked up at all: no label of it empty or too long, nothing unprintable."""
+    if not name.isprintable() or any(c in " <>\"'" for c in name):
+        return False
+    try:
+        return 0 < len(name.encode("idna")) <= _LONGEST_NAME
+    except UnicodeError:
+        return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
 import ssl
 from collections.abc import Callable
@@ -20,13 +21,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
-    InvalidMessage,
     InvalidStatus,
     InvalidURI,
     WebSocketException,
 )
 
-from borgwatch.truenas.address import Address
+from borgwatch.truenas.address import Address, is_host
 from borgwatch.truenas.credentials import Link
 from borgwatch.truenas.errors import (
     ConnectionLost,
@@ -35,6 +35,7 @@ from borgwatch.truenas.errors import (
     Unreachable,
     Verdict,
     call_failed,
+    said,
 )
 from borgwatch.truenas.rpc import Answer, Calls, Notice, ProtocolError
 from borgwatch.truenas.trust import Certificate, Pin, PinVerdict, judge_pin, pin_of, tls_context
@@ -44,9 +45,12 @@ __all__ = ["Connection", "PinStore", "Trust", "open_connection"]
 OPEN_TIMEOUT = 20.0
 CALL_TIMEOUT = 30.0
 PING_INTERVAL = 20.0  # nginx of 25.04 and 25.10 cuts what is silent for 60 s; a pong counts as a sign of life
+CLOSE_TIMEOUT = 2.0  # a TrueNAS that has gone must not use up the ten seconds that a container has to stop
 MAX_FRAME_IN = 16 << 20  # alert.list and user_info are not bounded by the server
 _REDIRECTS = range(300, 400)
 _BUSY = (502, 503, 504)
+_LOG = logging.getLogger(f"{__name__}.wire")
+_LOG.setLevel(logging.INFO)  # at DEBUG the library logs the ends of frames, and with them a part of the key
 
 
 class PinStore(Protocol):
@@ -149,7 +153,7 @@ class Connection:
 
     def _reason(self) -> str:
         code, reason = self._socket.close_code, self._socket.close_reason
-        return f"code {code}{f', {reason}' if reason else ''}" if code is not None else "no reason given"
+        return f"code {code}{f', {said(reason)}' if reason else ''}" if code is not None else "no reason given"
 
 
 async def open_connection(
@@ -184,6 +188,8 @@ async def _open(
         except (OSError, ssl.SSLError) as error:
             raise NotTrusted(f"the certificate file {trust.ca_file} cannot be used: {error}") from None
         if trust.server_name:
+            if not is_host(trust.server_name):
+                raise NotTrusted(f"NOTIFY_TRUENAS_SERVER_NAME is not a host name: {trust.server_name!r}")
             options["server_hostname"] = trust.server_name
     try:
         opened = await _Connect(
@@ -191,13 +197,15 @@ async def _open(
             open_timeout=OPEN_TIMEOUT,
             ping_interval=PING_INTERVAL,
             ping_timeout=PING_INTERVAL,
+            close_timeout=CLOSE_TIMEOUT,
+            logger=_LOG,
             max_size=MAX_FRAME_IN,
             proxy=None,
             # IPv4 first: on 25.04.0 a client with an IPv6 address counts as insecure even over TLS, and loses its key.
             family=socket.AF_UNSPEC if ":" in address.host else socket.AF_INET,
             **options,
         )
-    except (OSError, TimeoutError, WebSocketException) as error:
+    except (OSError, WebSocketException) as error:
         raise _explained(error, address, url) from None
     try:
         certificate = _shown_certificate(opened) if encrypted else None
@@ -250,18 +258,21 @@ def _check(
         on_pin(verdict, certificate)
 
 
+_CUT_OFF = (ConnectionResetError, ConnectionAbortedError)
+_OTHER_NAME = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
+
+
 def _explained(error: Exception, address: Address, url: str) -> Unreachable | NotTrusted:
     """Say in the user's words why no connection came about."""
     where = f"{address}" if url.startswith("wss:") else f"{address.host}:{address.port}"
     if isinstance(error, ssl.SSLCertVerificationError):
         return NotTrusted(
-            f"the certificate of {where} is not trusted: {error.verify_message}. If it is TrueNAS' own, choose"
-            " NOTIFY_TRUENAS_VERIFY_SSL=pin, NOTIFY_TRUENAS_FINGERPRINT or NOTIFY_TRUENAS_CA_FILE"
+            f"the certificate of {where} is not trusted: {error.verify_message.rstrip('.')}. {_remedy(error)}"
         )
-    if isinstance(error, ssl.SSLError | InvalidMessage) or "SSL" in str(error):
+    if isinstance(error, ssl.SSLError) or (url.startswith("wss:") and isinstance(error, _CUT_OFF)):
         return Unreachable(
-            f"{where} does not speak TLS there ({error}); is this the HTTPS port of TrueNAS? The API key is never"
-            " sent unencrypted, for TrueNAS would revoke it"
+            f"{where} does not speak TLS there ({str(error) or 'it hung up'}); is this the HTTPS port of TrueNAS? The API"
+            " key is never sent unencrypted, for TrueNAS would revoke it"
         )
     if isinstance(error, socket.gaierror):
         return Unreachable(f"the name {address.host} cannot be resolved ({error.strerror}); is it spelt right?")
@@ -270,10 +281,19 @@ def _explained(error: Exception, address: Address, url: str) -> Unreachable | No
     if isinstance(error, InvalidStatus):
         return _explained_status(error.response.status_code, where)
     if isinstance(error, InvalidURI | InvalidHandshake):
-        return Unreachable(f"{where} is not the API of TrueNAS: {error}")
+        return Unreachable(f"{where} is not the API of TrueNAS: {said(error, 200)}; is this its web interface's port?")
     if isinstance(error, OSError):
         return Unreachable(f"{where}: {_os_reason(error)}")
     return Unreachable(f"{where}: the connection broke off while it was opened ({error})")
+
+
+def _remedy(error: ssl.SSLCertVerificationError) -> str:
+    if error.verify_code in _OTHER_NAME:
+        return "Put the name that is in it into NOTIFY_TRUENAS_SERVER_NAME (in TrueNAS' own it is localhost)"
+    return (
+        "If it is TrueNAS' own, choose NOTIFY_TRUENAS_VERIFY_SSL=pin, NOTIFY_TRUENAS_FINGERPRINT or"
+        " NOTIFY_TRUENAS_CA_FILE"
+    )
 
 
 def _explained_status(status: int, where: str) -> Unreachable:
@@ -291,5 +311,5 @@ def _os_reason(error: OSError) -> str:
         errno.ENETUNREACH: "the network cannot be reached",
     }
     if "Multiple exceptions" in str(error) or error.errno is None:
-        return str(error)
+        return str(error) or type(error).__name__
     return reasons.get(error.errno, error.strerror or str(error))

@@ -13,6 +13,7 @@ from typing import Any
 from borgwatch.secret import Secret
 from borgwatch.truenas.address import is_loopback
 from borgwatch.truenas.errors import InsecureTransport
+from borgwatch.truenas.rpc import Sealed
 
 __all__ = ["ApiKey", "Link"]
 
@@ -51,14 +52,14 @@ class ApiKey:
             "login_options": {"user_info": True},
         }
 
-    def login_without_name(self, link: Link) -> str:
+    def login_without_name(self, link: Link) -> Sealed:
         """Make the parameter of `auth.login_with_api_key`, which finds the user by the key."""
         return self._for(link)
 
-    def _for(self, link: Link) -> str:
+    def _for(self, link: Link) -> Sealed:
         if not link.keeps_secrets:
             raise InsecureTransport(
                 f"the connection to {link.peer} is not encrypted: TrueNAS would revoke the API key at once, so it"
                 " was not sent. Use wss://, and NOTIFY_TRUENAS_VERIFY_SSL=pin if the certificate is TrueNAS' own"
             )
-        return self.__secret.reveal()
+        return Sealed(self.__secret.reveal())

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from borgwatch.model import Alert
 from borgwatch.truenas.alerts import Listed, alert_class_for, alert_text_for, ours
-from borgwatch.truenas.errors import CallFailed, NotShown, Verdict
+from borgwatch.truenas.errors import CallFailed, NoAnswer, NotShown, Verdict
 from borgwatch.truenas.session import Session
 
 __all__ = ["Delivered", "deliver"]
@@ -70,7 +70,10 @@ async def _clear(session: Session, alert: Alert) -> Delivered:
 
 
 async def _listed(session: Session, key: str) -> list[Listed]:
-    return ours(await session.call("alert.list"), key)
+    entries = await session.call("alert.list")
+    if not isinstance(entries, list):
+        raise NoAnswer("alert.list: TrueNAS did not answer with a list, which proves nothing")
+    return ours(entries, key)
 
 
 async def _remove(session: Session, key: str, listed: Listed) -> None:

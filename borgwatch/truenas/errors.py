@@ -20,6 +20,8 @@ from enum import Enum
 from typing import Any
 
 from borgwatch.errors import PeerError
+from borgwatch.matching.templates import one_line
+from borgwatch.redact import redact
 
 __all__ = [
     "CALL_ERRORS",
@@ -34,6 +36,7 @@ __all__ = [
     "Unreachable",
     "Verdict",
     "call_failed",
+    "said",
 ]
 
 
@@ -127,6 +130,7 @@ CALL_ERRORS = (
     _Row(-32000, None, "", Verdict.RETRY_NOW, "too many calls at once"),
     _Row(-32001, NOT_AUTHENTICATED, "", Verdict.RETRY_NOW, "the session ended: logging in again"),
     _Row(-32001, 16, "Rate Limit", Verdict.RETRY_LATER, "TrueNAS limits the rate of logins"),
+    _Row(-32001, 95, "", Verdict.USER, "a security mode of TrueNAS (STIG) forbids API keys"),
     _Row(-32001, 13, "", Verdict.USER, "the key's user needs full administrator rights for alerts"),
     _Row(-32001, 1, "", Verdict.USER, "the key's user needs full administrator rights for alerts"),
     _Row(-32001, None, "Not authorized", Verdict.USER, "the key's user needs full administrator rights for alerts"),
@@ -141,19 +145,24 @@ CALL_ERRORS = (
 """Errors as TrueNAS 25.04 to 27 answers them; one that is not listed is tried again."""
 
 
+def said(words: object, limit: int = 500) -> str:
+    """Make what a server said fit for a message: one line, cut, and without the key that it may have repeated."""
+    return one_line(redact(str(words)[: limit * 4]), limit)
+
+
 def call_failed(method: str, error: Any) -> CallFailed:
     """Make the exception for the `error` object of an answer; takes any shape without complaint."""
     error = error if isinstance(error, dict) else {}
     data = error.get("data") if isinstance(error.get("data"), dict) else {}
     code = error.get("code") if isinstance(error.get("code"), int) else 0
     errno = data.get("error") if isinstance(data.get("error"), int) else None
-    reason = str(data.get("reason") or error.get("message") or "no reason given")[:500]
+    reason = said(data.get("reason") or error.get("message") or "no reason given")
     return _classified(method, code, errno, reason)
 
 
 def job_failed(method: str, reason: object) -> CallFailed:
     """Make the exception for a job that failed: its error text is all there is."""
-    return _classified(method, -32001, None, str(reason or "no reason given")[:500])
+    return _classified(method, -32001, None, said(reason or "no reason given"))
 
 
 def _classified(method: str, code: int, errno: int | None, reason: str) -> CallFailed:

@@ -11,13 +11,27 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Answer", "Calls", "Notice", "ProtocolError"]
+__all__ = ["Answer", "Calls", "Notice", "ProtocolError", "Sealed"]
 
 MAX_FRAME_OUT = 65_536  # characters, once logged in (TrueNAS closes with 1009 above it)
 
 
 class ProtocolError(ValueError):
     """A frame that is no JSON-RPC, or too large to send."""
+
+
+class Sealed(str):
+    """Text for the wire alone: it travels as it is, and prints as `***` in messages, logs and tracebacks."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __format__(self, _: str) -> str:
+        return "***"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +58,10 @@ class Calls:
         self._numbers = itertools.count(1)
         self._waiting: set[int] = set()
 
-    def request(self, method: str, params: tuple[Any, ...]) -> tuple[int, str]:
+    def request(self, method: str, params: tuple[Any, ...]) -> tuple[int, Sealed]:
         """Write a call; returns its number and the frame. Raises `ProtocolError` if the frame is too large."""
         number = next(self._numbers)
-        frame = json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+        frame = Sealed(json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}))
         if len(frame) > MAX_FRAME_OUT:
             raise ProtocolError(f"{method}: the call is {len(frame)} characters long, TrueNAS takes {MAX_FRAME_OUT}")
         self._waiting.add(number)
@@ -66,7 +80,7 @@ class Calls:
         number = value.get("id")
         if "result" not in value and "error" not in value:
             raise ProtocolError("neither a result nor an error")
-        if not isinstance(number, int) or number not in self._waiting:
+        if type(number) is not int or number not in self._waiting:  # Python takes true and 1.0 for 1
             return None
         self._waiting.discard(number)
         return Answer(number, value.get("result"), value.get("error"))

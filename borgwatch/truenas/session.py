@@ -17,7 +17,7 @@ from typing import Any
 from borgwatch.truenas.address import Address
 from borgwatch.truenas.connection import Connection, Trust, open_connection
 from borgwatch.truenas.credentials import ApiKey
-from borgwatch.truenas.errors import CallFailed, LoginRefused, NoAnswer, Verdict, job_failed
+from borgwatch.truenas.errors import CallFailed, LoginRefused, NoAnswer, Verdict, job_failed, said
 from borgwatch.truenas.trust import Certificate, PinVerdict
 
 __all__ = ["Login", "Session", "log_in", "open_session"]
@@ -34,6 +34,10 @@ _REFUSALS = {
     "OTP_REQUIRED": "the key's user needs a one-time password, which API keys cannot give",
 }
 _JOB_STATES = ("SUCCESS", "FAILED", "ABORTED")
+
+
+class _NotThisUser(LoginRefused):
+    """The key is refused for this user; it may be another's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ async def log_in(connection: Connection, login: Login) -> Session:
     username, roles = await _log_in(connection, login)
     session = Session(connection, waits, username, roles)
     with contextlib.suppress(CallFailed):  # only for people to read
-        session.release = str(await connection.call("system.version"))
+        session.release = said(await connection.call("system.version"), 100).removeprefix("TrueNAS-")
     return session
 
 
@@ -142,7 +146,7 @@ async def _log_in(connection: Connection, login: Login) -> tuple[str, frozenset[
     first = login.username or DEFAULT_USERNAME
     try:
         return await _log_in_as(connection, login.key, first)
-    except LoginRefused as refusal:
+    except _NotThisUser as refusal:
         if login.username is not None:
             raise
         found = await _log_in_as_owner(connection, login.key)
@@ -156,16 +160,17 @@ async def _log_in_as(connection: Connection, key: ApiKey, username: str) -> tupl
         answer = await connection.call("auth.login_ex", key.login(username, connection.link))
     except CallFailed as error:
         if _RUN_STATE in error.reason:
-            raise LoginRefused(f"login as {username} refused: {_REFUSALS['AUTH_ERR']}") from None
+            raise _NotThisUser(f"login as {username} refused: {_REFUSALS['AUTH_ERR']}") from None
         raise
     kind = answer.get("response_type") if isinstance(answer, dict) else None
     if kind == "SUCCESS":
         return _who(answer.get("user_info"), username)
     if kind == "REDIRECT":
         raise LoginRefused(
-            f"this is the standby node of a pair; give the address of the active one: {answer.get('urls')}"
+            f"this is the standby node of a pair; give the address of the active one: {said(answer.get('urls'))}"
         )
-    raise LoginRefused(f"login as {username} refused: {_REFUSALS.get(str(kind), f'TrueNAS answers {kind}')}")
+    refused = _NotThisUser if kind in ("AUTH_ERR", "EXPIRED") else LoginRefused
+    raise refused(f"login as {username} refused: {_REFUSALS.get(str(kind), f'TrueNAS answers {said(kind, 100)}')}")
 
 
 async def _log_in_as_owner(connection: Connection, key: ApiKey) -> tuple[str, frozenset[str]] | None:
@@ -186,4 +191,4 @@ def _who(user: Any, username: str) -> tuple[str, frozenset[str]]:
     privilege = user.get("privilege") if isinstance(user.get("privilege"), dict) else {}
     roles = privilege.get("roles")
     names = roles.get("$set") if isinstance(roles, dict) else roles
-    return str(user.get("pw_name") or username), frozenset(map(str, names if isinstance(names, list) else ()))
+    return said(user.get("pw_name") or username, 100), frozenset(map(str, names if isinstance(names, list) else ()))

@@ -62,7 +62,7 @@ class Site:
 
     async def run_and_kill(self) -> int:
         """Run the script and kill Borg, without a chance to say anything, while it makes the archive."""
-        began = self.log.stat().st_size if self.log.exists() else 0
+        began = len(self.log.read_bytes())
         process = await self.start()
         while True:
             await asyncio.sleep(0.005)

@@ -1,0 +1,182 @@
+"""Touch the disk: the only place that opens, reads and lists.
+
+Paths come in; `Stamp`s, bytes and listings leave. Nothing is decided here and nothing stays open: a file is opened
+for the moment of one look. What fails leaves as `OSError`, which `explain` turns into a sentence for the user.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from borgwatch.errors import SourceError
+
+__all__ = [
+    "FILE_LIMIT",
+    "OpenFile",
+    "RefusedError",
+    "Stamp",
+    "UnsettledError",
+    "explain",
+    "is_deleted",
+    "kind",
+    "listing",
+    "open_file",
+    "open_if_there",
+    "stamp_at",
+]
+
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK  # a FIFO put in a log's place must not block us
+_TRIES = 8
+
+_KINDS = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+FILE_LIMIT = "open files"
+"""Where a lack of file descriptors belongs: it concerns all files at once."""
+_EXPLAINED = {
+    errno.EACCES: "permission denied: let borgwatch's user read it; it is tried again",
+    errno.EPERM: "permission denied: let borgwatch's user read it; it is tried again",
+    errno.EMFILE: "too many open files: raise the limit (ulimit -n); it is tried again",
+    errno.ENFILE: "too many open files in the whole system: raise fs.file-max; it is tried again",
+    errno.EIO: "input/output error: check the disk; it is tried again",
+    errno.ESTALE: "the network file system's handle is stale: mount it anew; it is tried again",
+    errno.ELOOP: "too many symbolic links: they may point at each other",
+}
+
+
+class RefusedError(SourceError):
+    """Something that is not a regular file stands where a file is expected."""
+
+
+class UnsettledError(SourceError):
+    """Names keep changing while they are looked at; the next look will find them at rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What the disk says of a file: `changed_ns` is its mtime."""
+
+    device: int
+    inode: int
+    size: int
+    changed_ns: int
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Device and inode: what hard links share and a rename keeps."""
+        return self.device, self.inode
+
+
+class OpenFile:
+    """A regular file, open for the moment of one look."""
+
+    def __init__(self, descriptor: int, stamp: Stamp) -> None:
+        self._descriptor = descriptor
+        self.stamp = stamp
+
+    def read(self, at: int, count: int) -> bytes:
+        """Read up to `count` bytes at the offset `at`; fewer only where the file ends."""
+        data = os.pread(self._descriptor, count, at)
+        while 0 < len(data) < count:
+            more = os.pread(self._descriptor, count - len(data), at + len(data))
+            if not more:
+                break
+            data += more
+        return data
+
+
+@contextmanager
+def open_file(path: str) -> Iterator[OpenFile]:
+    """Open a regular file; raise `RefusedError` for anything else."""
+    with open_if_there(path) as file:
+        if file is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        yield file
+
+
+@contextmanager
+def open_if_there(path: str) -> Iterator[OpenFile | None]:
+    """Open a regular file as `open_file` does, but give None where there is none."""
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except (FileNotFoundError, NotADirectoryError):
+        yield None
+        return
+    try:
+        yield OpenFile(descriptor, _stamp(os.fstat(descriptor), path))
+    finally:
+        os.close(descriptor)
+
+
+def stamp_at(path: str) -> Stamp | None:
+    """Stat a regular file; None where there is none, `RefusedError` for anything else."""
+    try:
+        return _stamp(os.stat(path), path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def is_deleted(path: str, device: int) -> bool:
+    """Tell whether a missing file was deleted, rather than its file system taken away.
+
+    It was if the nearest directory above it that still exists is on the file's own device.
+    """
+    parent = os.path.dirname(path)
+    while not os.path.isdir(parent):
+        parent = os.path.dirname(parent)
+    return os.stat(parent).st_dev == device
+
+
+def listing(directory: str) -> Mapping[str, Stamp]:
+    """List the regular files of a directory, as they stood at one moment.
+
+    A directory that is renamed in while it is listed shows files twice or not at all; so it is listed until two
+    listings in a row agree. Raises `UnsettledError` if they do not come to.
+    """
+    before = _list(directory)
+    for _ in range(_TRIES):
+        after = _list(directory)
+        if {name: one.identity for name, one in before.items()} == {name: one.identity for name, one in after.items()}:
+            return after
+        before = after
+    raise UnsettledError(f"{directory}: files are renamed faster than they can be listed")
+
+
+def kind(mode: int) -> str:
+    """Name what kind of thing a mode is, where it is not a regular file."""
+    return next((name for test, name in _KINDS if test(mode)), "not a file")
+
+
+def explain(where: str, error: OSError) -> tuple[str, str]:
+    """Say where an error belongs, which is `where` unless it concerns all files, and what it means."""
+    what = _EXPLAINED.get(error.errno or 0, error.strerror or str(error))
+    return (FILE_LIMIT if error.errno in (errno.EMFILE, errno.ENFILE) else where), what
+
+
+def _stamp(found: os.stat_result, path: str) -> Stamp:
+    if not stat.S_ISREG(found.st_mode):
+        raise RefusedError(f"{path} is {kind(found.st_mode)}, not a file: it is not read")
+    return Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _list(directory: str) -> dict[str, Stamp]:
+    found = {}
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            try:
+                seen = entry.stat()
+            except OSError:
+                continue  # vanished meanwhile, or a link to nowhere
+            if stat.S_ISREG(seen.st_mode):
+                found[entry.name] = Stamp(seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)
+    return found

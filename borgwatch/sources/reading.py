@@ -1,0 +1,109 @@
+"""Turn what was read of a file into lines and the state that follows.
+
+A `Followed` file, its `Stamp` and a block of its bytes come in; lines and the `Followed` file as it stands after them
+leave. Nothing here touches the disk or a clock.
+
+A last line without its end is held back until it ends, or until the file has stood still for a while: then it is
+delivered as it stands. The line end that may still come ends no second line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from borgwatch.model import Line, Position
+from borgwatch.sources.disk import Stamp
+from borgwatch.sources.lines import Piece, rest, split
+from borgwatch.sources.position import ANCHOR_SPAN, fingerprint, proof_of
+
+__all__ = ["ABSENT", "Followed", "Moment", "Taken", "take"]
+
+ABSENT = Stamp(0, 0, 0, 0)
+"""Stands for the stamp of a file that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A file as it is known: its position, and what the last look at it showed.
+
+    `stamp` is None where more is to be read than was. `since` is the monotonic time at which a look first showed this
+    stamp, `checked` that of the last look at the content.
+    """
+
+    source: str
+    path: str
+    position: Position
+    stamp: Stamp | None = None
+    since: float = 0.0
+    checked: float = 0.0
+
+    @property
+    def unread(self) -> int:
+        """Bytes behind the position, as far as the last look showed."""
+        return self.stamp.size - self.position.offset if self.stamp else 0
+
+    def looked_at(self, stamp: Stamp, monotonic: float) -> Followed:
+        """Note that a look at this moment showed `stamp`, and nothing to read but an unfinished line."""
+        since = self.since if self.stamp == stamp else monotonic
+        return replace(self, stamp=stamp, since=since, checked=monotonic)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The time of a look, for people and for spans, in seconds."""
+
+    now: datetime
+    monotonic: float
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a read gave: the file as it stands after it, the lines, and whether one of them was cut."""
+
+    followed: Followed
+    lines: tuple[Line, ...]
+    cut: bool
+
+
+def take(
+    followed: Followed, stamp: Stamp, before: bytes, block: bytes, moment: Moment, *, settle: float, limit: int
+) -> Taken:
+    """Take the lines out of `block`, which stands at the file's position, right behind the bytes `before`."""
+    position = followed.position
+    result = split(block, position.offset, skipping=position.skipping, limit=limit)
+    pieces, end = list(result.pieces), result.offset
+    at_end = position.offset + len(block) >= stamp.size
+    settled = followed.stamp == stamp and moment.monotonic - followed.since >= settle
+    if at_end and settled and result.tail:
+        pieces.append(rest(block[len(block) - result.tail :], end))
+        end = pieces[-1].end
+    if pieces and _ends_what_was_delivered(position, before, pieces[0]):
+        del pieces[0]
+    reached = _advance(position, stamp, before + block[: end - position.offset], end, pieces)
+    reached = replace(reached, skipping=result.skipping)
+    after = replace(followed, position=reached).looked_at(stamp, moment.monotonic)
+    return Taken(
+        after if at_end else replace(after, stamp=None),
+        tuple(Line(followed.source, piece.data, _place(reached, piece.end), moment.now) for piece in pieces),
+        any(piece.truncated for piece in pieces),
+    )
+
+
+def _ends_what_was_delivered(position: Position, before: bytes, first: Piece) -> bool:
+    """Tell whether the first line is but the late end of one that was delivered without it."""
+    return not (first.data or position.skipping or before.endswith(b"\n")) and position.offset > 0
+
+
+def _advance(position: Position, stamp: Stamp, content: bytes, end: int, pieces: list[Piece]) -> Position:
+    return replace(
+        position,
+        device=stamp.device,
+        inode=stamp.inode,
+        offset=end,
+        anchor=fingerprint(content[-ANCHOR_SPAN:], stamp.changed_ns, pieces, proof_of(position)),
+    )
+
+
+def _place(reached: Position, end: int) -> Position:
+    return Position(reached.device, reached.inode, end, past_until=reached.past_until)

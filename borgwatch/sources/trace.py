@@ -1,0 +1,191 @@
+"""Find out where a rotated file went, and what else was live in between.
+
+A position whose file is no longer under its name comes in; where the file is now, the unread generations that came
+after it, and the place where a rewritten file goes on leave. Reads the disk through `disk`; a directory is listed
+once in a look, unless it turns out to have changed since.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+
+from borgwatch.model import Position
+from borgwatch.sources.disk import OpenFile, Stamp, UnsettledError, listing, open_file, stamp_at
+from borgwatch.sources.lines import Piece, split
+from borgwatch.sources.position import Whereabouts, behind_overlap, proof_of, proves, span_before
+from borgwatch.sources.rotation import Generation, generation
+
+__all__ = ["MAX_SEARCHED", "Find", "Tracer", "holds", "place_behind_overlap"]
+
+MAX_SEARCHED = 8 * 1024 * 1024
+"""How far into a rewritten file the place to go on is looked for, in bytes; a larger one starts over."""
+_BLOCK = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """A file found: where it is and what the disk says of it."""
+
+    path: str
+    stamp: Stamp
+
+
+class _Directory:
+    """A listing, by name and by device and inode."""
+
+    def __init__(self, path: str, files: Mapping[str, Stamp]) -> None:
+        self.files = files
+        self._path = path
+        self._names = sorted(files)
+        self._by_identity: dict[tuple[int, int], list[str]] = {}
+        for name, stamp in files.items():
+            self._by_identity.setdefault(stamp.identity, []).append(name)
+
+    def with_identity(self, identity: tuple[int, int]) -> Iterator[Find]:
+        """Find the names of a file."""
+        return map(self._find, self._by_identity.get(identity, ()))
+
+    def generations(self, live: str) -> Iterator[tuple[Generation, Find]]:
+        """Find the generations of a live file that hold lines as they are."""
+        for name in self._names[bisect_left(self._names, live) :]:
+            if not name.startswith(live):
+                return
+            one = generation(live, name)
+            if one and not one.compressed:
+                yield one, self._find(name)
+
+    def _find(self, name: str) -> Find:
+        return Find(os.path.join(self._path, name), self.files[name])
+
+
+class Tracer:
+    """Look for rotated files, for the length of one look."""
+
+    def __init__(self, paths_with: Callable[[int], Sequence[str]]) -> None:
+        self._paths_with = paths_with
+        self._directories: dict[str, _Directory] = {}
+
+    def settle(self, live: str, stamp: Stamp | None) -> None:
+        """Make sure that the listing of a live file's directory shows it as it was found; list anew if not."""
+        if self._shows(live, stamp):
+            return
+        self._directories.pop(os.path.dirname(live), None)
+        if not self._shows(live, stamp):
+            raise UnsettledError(f"{live}: changed while it was looked at")
+
+    def whereabouts(self, live: str, position: Position) -> tuple[Whereabouts, Find | None]:
+        """Find the file of `position` under any name but `live`."""
+        for find in self._same_inode(live, position):
+            if self.moved_here(live, position, find):
+                return Whereabouts.MOVED, find
+        for find in self.generations(live):
+            if position.offset and find.stamp.size >= position.offset and _copied_here(find, position):
+                return Whereabouts.COPIED, find
+        return Whereabouts.NOWHERE, None
+
+    def younger(self, live: str, than: Find | None, since_ns: int, followed: Container[tuple[int, int]]) -> list[Find]:
+        """Find the generations of `live` that came after the file `than` and were not `followed`, the oldest first.
+
+        Where that file is gone, or its name tells nothing, those count that were not changed before `since_ns`.
+        (The same time will do: what was live before the lost file is still followed if it is that young.)
+        """
+        directory, name = os.path.split(live)
+        known = generation(name, os.path.basename(than.path)) if than else None
+        found = []
+        for one, find in self._list(directory).generations(name):
+            if known and known.family == one.family:
+                is_later = one.rank > known.rank
+            else:
+                is_later = find.stamp.changed_ns >= since_ns
+            if is_later and find.stamp.identity not in followed:
+                found.append(((one.family, one.rank), find))
+        return [find for _, find in sorted(found, key=itemgetter(0))]
+
+    def generations(self, live: str) -> list[Find]:
+        """Find all generations of `live`, the oldest first."""
+        directory, name = os.path.split(live)
+        found = [((one.family, one.rank), find) for one, find in self._list(directory).generations(name)]
+        return [find for _, find in sorted(found, key=itemgetter(0))]
+
+    def _same_inode(self, live: str, position: Position) -> Iterator[Find]:
+        identity = (position.device, position.inode)
+        directory = os.path.dirname(live)
+        for find in self._list(directory).with_identity(identity):
+            if find.path != live:
+                yield find
+        for path in self._paths_with(position.inode):
+            stamp = stamp_at(path) if os.path.dirname(path) != directory else None
+            if stamp and stamp.identity == identity:
+                yield Find(path, stamp)
+
+    def moved_here(self, live: str, position: Position, find: Find) -> bool:
+        """Tell a file that was moved from one that merely got a free inode number anew.
+
+        With nothing behind the offset, a moved file also has its old time of change; with nothing before it,
+        only its name tells.
+        """
+        proof = proof_of(position)
+        if proof is None or position.offset == 0:
+            return generation(os.path.basename(live), os.path.basename(find.path)) is not None
+        if find.stamp.size == position.offset and find.stamp.changed_ns != proof.changed_ns:
+            return False
+        return _holds_at(find, position)
+
+    def _shows(self, live: str, stamp: Stamp | None) -> bool:
+        directory, name = os.path.split(live)
+        shown = self._list(directory).files.get(name)
+        return (shown.identity if shown else None) == (stamp.identity if stamp else None)
+
+    def _list(self, directory: str) -> _Directory:
+        if directory not in self._directories:
+            try:
+                files = listing(directory)
+            except (FileNotFoundError, NotADirectoryError):
+                files = {}
+            self._directories[directory] = _Directory(directory, files)
+        return self._directories[directory]
+
+
+def holds(file: OpenFile, position: Position) -> bool:
+    """Tell whether the proof of `position` holds in a file."""
+    if file.stamp.size < position.offset:
+        return False
+    span = span_before(position.offset)
+    same = file.stamp.identity == (position.device, position.inode)
+    return proves(position, file.read(position.offset - span, span), same=same)
+
+
+def place_behind_overlap(file: OpenFile, position: Position, limit: int) -> int | None:
+    """Find the place behind the lines already read in a file that may have been rewritten."""
+    proof = proof_of(position)
+    if proof is None or file.stamp.size > MAX_SEARCHED:
+        return None
+    return behind_overlap(proof, _pieces(file, limit))
+
+
+def _copied_here(find: Find, position: Position) -> bool:
+    try:
+        return _holds_at(find, position)
+    except PermissionError:
+        return False  # an old generation that is kept from us is no reason to leave the live file unread
+
+
+def _holds_at(find: Find, position: Position) -> bool:
+    with open_file(find.path) as file:
+        if file.stamp.identity != find.stamp.identity:
+            raise UnsettledError(f"{find.path}: renamed while it was looked at")
+        return holds(file, position)
+
+
+def _pieces(file: OpenFile, limit: int) -> Iterator[Piece]:
+    at, skipping = 0, False
+    while block := file.read(at, max(_BLOCK, limit + 2)):
+        result = split(block, at, skipping=skipping, limit=limit)
+        yield from result.pieces
+        if result.offset == at:
+            return
+        at, skipping = result.offset, result.skipping

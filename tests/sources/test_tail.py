@@ -1,0 +1,807 @@
+"""The hard cases of reading files, by their numbers, on real files."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from borgwatch.sources.position import is_past
+from borgwatch.sources.problems import Problem
+
+from .world import LINGER, SETTLE, World, append
+
+
+def rotate(live: Path, keep: int = 9) -> Path:
+    """Rename a log away by count, as logrotate does; return its new name."""
+    for count in range(keep, 0, -1):
+        generation = live.with_name(f"{live.name}.{count}")
+        if generation.exists():
+            generation.rename(live.with_name(f"{live.name}.{count + 1}"))
+    return live.rename(live.with_name(f"{live.name}.1"))
+
+
+def rewrite(path: Path, content: str) -> None:
+    """Replace a file by another one, as `tail` and `mv` do."""
+    new = path.with_suffix(".new")
+    new.write_text(content)
+    new.rename(path)
+
+
+def counted_opens(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note every path that is opened from now on."""
+    opened: list[str] = []
+    really_open = os.open
+
+    def counting_open(path: str, flags: int) -> int:
+        opened.append(path)
+        return really_open(path, flags)
+
+    monkeypatch.setattr(os, "open", counting_open)
+    return opened
+
+
+def open_files() -> int:
+    """Count the files that this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+# --- 1, 2: unfinished lines -----------------------------------------------------------------------------------------
+
+
+def test_01_a_line_that_comes_in_pieces_is_one_line(world: World) -> None:
+    log = world.file("a.log", "one\ntw")
+    assert world.catch_up() == [b"one"]
+    append(log, "o, still")
+    world.wait(SETTLE - 1)
+    assert world.catch_up() == []
+    append(log, " two")
+    world.wait(SETTLE - 1)
+    world.restart()
+    assert world.catch_up() == []
+    append(log, "\nthree\n")
+
+    assert world.catch_up() == [b"two, still two", b"three"]
+
+
+def test_02_a_last_line_without_its_end_is_taken_after_a_while_and_once(world: World) -> None:
+    log = world.file("a.log", "one\nFinished")
+    assert world.catch_up() == [b"one"]
+    world.wait(SETTLE)
+    assert world.catch_up() == [b"Finished"]
+    world.wait(SETTLE)
+    assert world.catch_up() == []
+    append(log, "\n")
+    assert world.catch_up() == []
+    append(log, "\nnext\n")
+
+    assert world.catch_up() == [b"", b"next"]
+
+
+def test_02_the_late_end_of_a_line_makes_no_second_line_after_a_restart_either(world: World) -> None:
+    log = world.file("a.log", "Finished\r")
+    world.catch_up()
+    world.wait(SETTLE)
+    assert world.catch_up() == [b"Finished"]
+    world.restart()
+    append(log, "\nnext\n")
+
+    assert world.catch_up() == [b"next"]
+
+
+# --- 3, 4: rotation -------------------------------------------------------------------------------------------------
+
+
+def test_03_a_renamed_file_is_read_to_its_end_and_then_the_new_one(world: World) -> None:
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    with log.open("ab", buffering=0) as writer:
+        writer.write(b"two\n")
+        old = rotate(log)
+        world.file("a.log", "four\n")
+        writer.write(b"three\n")
+        assert world.catch_up() == [b"two", b"three", b"four"]
+        writer.write(b"late\n")
+        append(log, "five\n")
+        assert world.catch_up() == [b"late", b"five"]
+    assert {line.source for line in world.lines} == {"watch/a.log"}
+    assert old.exists()
+
+
+def test_03_a_writer_that_keeps_the_old_file_for_hours_is_still_heard(world: World) -> None:
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    old = rotate(log)
+    world.file("a.log", "new\n")
+    world.catch_up()
+    world.wait(3 * 3600)
+    world.catch_up()
+    world.restart()
+    append(old, "backup failed\n")
+
+    assert world.catch_up() == [b"backup failed"]
+
+
+def test_03_the_old_file_is_read_before_the_new_one_comes(world: World) -> None:
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    append(log, "two\n")
+    rotate(log)
+    assert world.catch_up() == [b"two"]
+    world.file("a.log", "three\n")
+
+    assert world.catch_up() == [b"three"]
+
+
+def test_03_no_more_than_a_few_old_files_are_remembered(world: World) -> None:
+    log = world.file("a.log", "0\n")
+    for number in range(1, 30):
+        world.catch_up()
+        rotate(log, keep=40)
+        world.file("a.log", f"{number}\n")
+        os.utime(log, (number, number))
+        world.wait(LINGER)
+    world.catch_up()
+    world.wait(LINGER)
+    world.catch_up()
+
+    assert [int(line.data) for line in world.lines] == list(range(30))
+    assert len(world.positions) <= 12
+
+
+def test_03_a_file_renamed_to_a_name_that_is_a_source_goes_on_under_it(world: World) -> None:
+    log = world.file("current.log", "one\n")
+    world.catch_up()
+    run = log.rename(world.file("run-1.log"))
+    world.file("current.log", "two\n")
+    assert world.catch_up() == [b"two"]
+    world.wait(LINGER)
+    assert world.catch_up() == []
+    assert set(world.positions) == {"watch/current.log", "watch/run-1.log"}
+    append(run, "three\n")
+    world.restart()
+
+    assert world.catch_up() == [b"three"]
+    assert world.lines[-1].source == "watch/run-1.log"
+
+
+@pytest.mark.parametrize(
+    "names", [["a.log.1", "a.log.2", "a.log.3"], ["a.log-20261123", "a.log-20261122", "a.log-2026"]]
+)
+@pytest.mark.parametrize("stopped", [False, True])
+def test_04_generations_that_were_never_seen_live_are_read_in_order(
+    world: World, names: list[str], *, stopped: bool
+) -> None:
+    """Two rotations between two looks, or while the reader was down."""
+    log = world.file("a.log", "one\n")
+    world.file("a.log.7", "older than anything followed\n")
+    world.catch_up()
+    append(log, "two\n")
+    log.rename(world.file(names[1]))
+    world.file("a.log", "three\n")
+    log.rename(world.file(names[0]))
+    world.file("a.log", "four\n")
+    if stopped:
+        world.restart()
+
+    assert world.catch_up() == [b"two", b"three", b"four"]
+
+
+def test_04_generations_are_found_though_the_known_file_was_removed(world: World) -> None:
+    log = world.file("a.log", "one\n")
+    os.utime(log, ns=(1, 1))
+    world.catch_up()
+    log.unlink()
+    world.file("a.log.1", "two\n")
+    world.file("a.log", "three\n")
+
+    assert world.catch_up() == [b"two", b"three"]
+
+
+def test_04_a_file_that_came_and_was_rotated_between_two_looks_is_read(world: World) -> None:
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    log.unlink()
+    world.catch_up()
+    world.file("a.log.1", "two\n")
+    world.file("a.log", "three\n")
+
+    assert world.catch_up() == [b"two", b"three"]
+
+
+def test_04_a_predecessor_that_is_removed_unread_is_told(world: World) -> None:
+    log = world.file("a.log", "one\nunfinished")
+    world.catch_up()
+    old = rotate(log)
+    world.file("a.log", "new\n")
+    world.catch_up()
+    old.unlink()
+    world.catch_up()
+
+    assert [problem.where for problem in world.problems] == ["watch/a.log"]
+    assert "before it was read to its end" in world.problems[0].what
+    assert set(world.positions) == {"watch/a.log"}
+
+
+# --- 5, 6: truncation and replacement -------------------------------------------------------------------------------
+
+
+def test_05_a_file_that_was_copied_and_truncated_starts_over(world: World) -> None:
+    log = world.file("a.log", "one\ntwo\n")
+    world.catch_up()
+    shutil.copyfile(log, world.file("a.log.1"))
+    os.truncate(log, 0)
+    append(log, "three\n")
+
+    assert world.catch_up() == [b"three"]
+
+
+def test_05_a_file_that_was_truncated_and_has_grown_past_the_offset_starts_over(world: World) -> None:
+    log = world.file("a.log", "one\ntwo\n")
+    world.catch_up()
+    shutil.copyfile(log, world.file("a.log.1"))
+    os.truncate(log, 0)
+    append(log, "three\nfour\nfive\n")
+
+    assert world.catch_up() == [b"three", b"four", b"five"]
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_05_what_was_unread_is_read_from_the_copy(world: World, *, stopped: bool) -> None:
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    append(log, "two\n")
+    shutil.copyfile(log, world.file("a.log.1"))
+    os.truncate(log, 0)
+    append(log, "three is longer than all before\n")
+    if stopped:
+        world.restart()
+
+    assert world.catch_up() == [b"two", b"three is longer than all before"]
+
+
+def test_06_a_file_emptied_at_the_start_of_each_run_starts_over(world: World) -> None:
+    log = world.file("a.log")
+    for run in range(3):
+        log.write_text(f"run {run}\nok\n")
+        assert world.catch_up() == [b"run %d" % run, b"ok"]
+
+
+def test_06_an_emptied_file_starts_over_once_it_stays_empty(world: World) -> None:
+    log = world.file("a.log", "ok\n")
+    world.catch_up()
+    os.truncate(log, 0)
+    world.catch_up()
+    world.wait(2)
+    world.catch_up()
+    append(log, "ok\n")
+
+    assert world.catch_up() == [b"ok"]
+
+
+def test_06_a_file_replaced_by_another_starts_over(world: World) -> None:
+    log = world.file("a.log", "one\ntwo\n")
+    world.catch_up()
+    rewrite(log, "six\nten\n")
+
+    assert world.catch_up() == [b"six", b"ten"]
+
+
+def test_06_a_file_replaced_by_a_longer_copy_of_itself_goes_on(world: World) -> None:
+    log = world.file("a.log", "one\ntwo\n")
+    world.catch_up()
+    rewrite(log, "one\ntwo\nthree\n")
+    world.restart()
+
+    assert world.catch_up() == [b"three"]
+
+
+def test_06_a_new_file_with_a_used_inode_number_is_another_file(world: World) -> None:
+    """As file systems give free numbers anew, the position of another file is put in its place."""
+    log = world.file("a.log", "one\ntwo\n")
+    world.catch_up()
+    known = world.positions["watch/a.log"]
+    log.write_text("six\nten\nelf\n")
+    assert log.stat().st_ino == known.inode
+
+    assert world.catch_up() == [b"six", b"ten", b"elf"]
+
+
+def test_06_inodes_that_alternate_with_equal_sizes_are_told_apart(world: World) -> None:
+    log = world.file("history.log", "")
+    kept: list[str] = []
+    for run in range(10, 40):
+        kept = [*kept, f"run {run}\n"][-5:]
+        rewrite(log, "".join(kept))
+        assert world.catch_up() == [b"run %d" % run]
+
+
+# --- 7: rewritten without its oldest lines --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [2, 5, 100])
+@pytest.mark.parametrize("in_place", [False, True])
+def test_07_a_line_dropped_at_the_top_and_one_added_gives_the_new_line(
+    world: World, count: int, *, in_place: bool
+) -> None:
+    log = world.file("history.log", "".join(f"run {run:03d}\n" for run in range(count)))
+    world.catch_up()
+    content = "".join(f"run {run:03d}\n" for run in range(1, count + 1))
+    if in_place:
+        log.write_text(content)
+    else:
+        rewrite(log, content)
+
+    assert world.catch_up() == [b"run %03d" % count]
+
+
+def test_07_a_rewriting_seen_while_the_file_is_empty_gives_the_new_line_only(world: World) -> None:
+    log = world.file("history.log", "one\ntwo\nthree\n")
+    world.catch_up()
+    os.truncate(log, 0)
+    assert world.catch_up() == []
+    append(log, "two\nthree\nfour\n")
+
+    assert world.catch_up() == [b"four"]
+
+
+def test_07_a_file_too_large_to_be_searched_starts_over(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("borgwatch.sources.trace.MAX_SEARCHED", 10)
+    log = world.file("history.log", "one\ntwo\nthree\n")
+    world.catch_up()
+    rewrite(log, "two\nthree\nfour\n")
+
+    assert world.catch_up() == [b"two", b"three", b"four"]
+
+
+# --- 8: coming and going --------------------------------------------------------------------------------------------
+
+
+def test_08_a_file_deleted_and_made_again_is_read_from_its_start(world: World) -> None:
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    log.unlink()
+    world.catch_up()
+    assert world.positions == {}
+    world.file("a.log", "one\ntwo\n")
+
+    assert world.catch_up() == [b"one", b"two"]
+
+
+@pytest.mark.parametrize("name", ["a.log", "borg/a.log"])
+def test_08_a_directory_deleted_and_made_again_is_followed_again(world: World, name: str) -> None:
+    world.file(name, "one\n")
+    world.catch_up()
+    shutil.rmtree(world.root)
+    world.catch_up()
+    world.file(name, "two\n")
+
+    assert world.catch_up() == [b"two"]
+    assert [problem.resolved for problem in world.problems] == [False, True]
+
+
+def test_08_a_file_system_that_is_away_for_a_while_is_not_read_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A missing file counts as deleted only where the directory above it is on the same device."""
+    world.file("borg/a.log", "one\n")
+    world.catch_up()
+    away = world.root.rename(world.root.with_name("away"))
+    with monkeypatch.context() as unmounted:
+        unmounted.setattr("borgwatch.sources.follow.is_deleted", lambda *_: False)
+        world.catch_up()
+    away.rename(world.root)
+    append(world.root / "borg/a.log", "two\n")
+
+    assert world.catch_up() == [b"two"]
+
+
+def test_08_a_directory_that_is_missing_at_start_may_appear_later(world: World) -> None:
+    world.root.rmdir()
+    world.restart()
+    assert world.catch_up() == []
+    assert world.catch_up() == []
+    world.file("borg/a.log", "one\n")
+
+    assert world.catch_up() == [b"one"]
+    assert [(problem.where, problem.resolved) for problem in world.problems] == [("watch", False), ("watch", True)]
+
+
+def test_08_a_swapped_symlink_is_followed_to_its_new_file(world: World, tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("one\n")
+    (tmp_path / "two").write_text("two\n")
+    link = world.file("latest.log")
+    link.symlink_to(tmp_path / "one")
+    assert world.catch_up() == [b"one"]
+    link.unlink()
+    link.symlink_to(tmp_path / "two")
+
+    assert world.catch_up() == [b"two"]
+
+
+def test_08_a_file_with_several_names_is_followed_once_by_its_own(world: World) -> None:
+    log = world.file("borg/run.log", "one\n")
+    world.file("a-link.log").symlink_to(log)
+    world.file("borg/zz.log").hardlink_to(log)
+    world.file("loop").symlink_to(world.root)
+    assert world.catch_up() == [b"one"]
+    append(log, "two\n")
+    world.restart()
+
+    assert world.catch_up() == [b"two"]
+    assert {line.source for line in world.lines} == {"watch/borg/run.log"}
+
+
+def test_08_a_file_that_fits_two_patterns_is_followed_once(world: World) -> None:
+    world.patterns = ("*.log", "a.*", "borg/*")
+    world.restart()
+    world.file("a.log", "one\n")
+    world.file("borg/b", "two\n")
+
+    assert world.catch_up() == [b"one", b"two"]
+
+
+def test_08_another_file_that_replaces_a_second_name_is_followed(world: World) -> None:
+    log = world.file("a.log", "one\n")
+    second = world.file("b.log")
+    second.hardlink_to(log)
+    world.catch_up()
+    second.unlink()
+    second.write_text("two\n")
+
+    assert world.catch_up() == [b"two"]
+    assert world.lines[-1].source == "watch/b.log"
+
+
+# --- 9, 10: many files, and the past --------------------------------------------------------------------------------
+
+
+def test_09_finished_files_cost_no_open_file(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for run in range(300):
+        world.file(f"borg-{run}.log", f"run {run}\n")
+    assert len(world.catch_up()) == 300
+    before = open_files()
+    for _ in range(3):
+        world.wait(3)
+        world.catch_up()
+    opened = counted_opens(monkeypatch)
+    world.wait(3)
+    world.catch_up()
+    append(world.root / "borg-7.log", "more\n")
+    assert world.catch_up() == [b"more"]
+
+    assert {Path(path).name for path in opened} == {"borg-7.log"}
+    assert open_files() == before
+
+
+def test_09_a_flood_in_one_file_does_not_starve_the_others(world: World) -> None:
+    world.max_line = 1000
+    world.restart()
+    world.file("a.log", b"flood\n" * 100_000)
+    for name in ("b.log", "c.log", "d.log"):
+        world.file(name, "calm\n")
+
+    batch = world.look(budget=20_000)
+
+    assert batch.more
+    assert sum(line.data == b"calm" for line in batch.lines) == 3
+    assert sum(len(line.data) + 1 for line in batch.lines) <= 20_000
+
+
+def test_09_every_file_has_its_turn_whatever_the_budget(world: World) -> None:
+    world.max_line = 20
+    world.restart()
+    for name in "abcdef":
+        world.file(f"{name}.log", "x\n" * 50)
+    first = world.tree.read(budget=22)
+    world.commit(first)
+    seen = {line.source for line in first.lines}
+    while len(seen) < 6:
+        batch = world.look(budget=22)
+        assert batch.more
+        seen |= {line.source for line in batch.lines}
+    world.catch_up(budget=22)
+
+    assert len(world.lines) == 300
+
+
+def test_10_what_was_there_at_the_first_start_is_past(world: World) -> None:
+    log = world.file("a.log", "one\ntwo\nthr")
+    world.first_start = True
+    world.restart()
+    world.look(budget=1)
+    world.restart()
+    append(log, "ee\nfour\n")
+    world.file("b.log", "new\n")
+    world.catch_up()
+
+    assert [(line.data, is_past(line)) for line in world.lines] == [
+        (b"one", True),
+        (b"two", True),
+        (b"three", False),
+        (b"four", False),
+        (b"new", False),
+    ]
+
+
+def test_10_the_past_of_every_file_is_noted_before_the_first_is_read(world: World) -> None:
+    """A crash in the midst of catching up must not make the rest of the past look new."""
+    world.max_line = 20
+    for name in "abcdef":
+        world.file(f"{name}.log", "x\n" * 50)
+    world.first_start = True
+    world.restart()
+    world.look(budget=22)
+    world.restart()
+    world.catch_up()
+
+    assert len(world.lines) == 300
+    assert all(is_past(line) for line in world.lines)
+
+
+@pytest.mark.parametrize("content", ["one\ntwo\n", "one\n" * 50_000, "one\ntwo", "x" * 200_000, ""])
+def test_10_a_first_start_at_the_end_reads_nothing_of_the_past(world: World, content: str) -> None:
+    log = world.file("a.log", content)
+    world.first_start, world.start = True, "end"
+    world.restart()
+    world.catch_up()
+    world.wait(SETTLE)
+    world.catch_up()
+    assert all(is_past(line) for line in world.lines)
+    assert len(world.lines) <= 1
+    append(log, "\nnew\n")
+    world.restart()
+
+    assert world.catch_up()[-1:] == [b"new"]
+    assert not is_past(world.lines[-1])
+
+
+# --- 11, 12: what is in the lines -----------------------------------------------------------------------------------
+
+
+def test_11_a_very_long_line_is_cut_and_the_next_is_whole(world: World) -> None:
+    log = world.file("a.log", "one\n")
+    for _ in range(10):
+        append(log, b"x" * 1_000_000)
+        batch = world.look(budget=300_000)
+        assert sum(len(line.data) for line in batch.lines) <= 300_000
+        world.restart()
+    append(log, "\ntwo\n")
+    world.catch_up(budget=300_000)
+
+    assert [line.data for line in world.lines] == [b"one", b"x" * world.max_line, b"two"]
+    assert world.problems[0] == Problem("watch/a.log (long lines)", "lines are cut after 65536 bytes")
+
+
+def test_12_bytes_survive(world: World) -> None:
+    lines = [b"\xef\xbb\xbfBOM", b"\0\0\0 sparse", b"\xff\xfe invalid", b"10%\r20%", b"\0a\0b", b""]
+    world.file("a.log", b"\n".join(lines) + b"\n" + b"crlf\r\n")
+
+    assert world.catch_up() == [*lines, b"crlf"]
+
+
+def test_12_a_writer_that_keeps_its_offset_over_a_truncation_is_read(world: World) -> None:
+    log = world.file("a.log")
+    with log.open("wb", buffering=0) as writer:
+        writer.write(b"x" * 99 + b"\n")
+        writer.seek(200_000)
+        writer.write(b"one\n")
+        world.catch_up()
+        os.truncate(log, 0)
+        writer.write(b"two\n")
+        lines = world.catch_up()
+
+    assert [line.strip(b"\0") for line in lines] == [b"two"]
+
+
+def test_12_a_name_that_is_no_text_is_followed(world: World) -> None:
+    log = world.file(os.fsdecode(b"\xff.log"), "one\n")
+    assert world.catch_up() == [b"one"]
+    world.restart()
+    append(log, "two\n")
+
+    assert world.catch_up() == [b"two"]
+    assert world.lines[0].source.encode() == b"watch/\\xff.log"
+
+
+# --- 14, 17: what stands in the way ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "where"),
+    [
+        (errno.EACCES, "watch/b.log"),
+        (errno.EIO, "watch/b.log"),
+        (errno.ESTALE, "watch/b.log"),
+        (errno.EMFILE, "open files"),
+    ],
+)
+def test_14_a_file_that_cannot_be_read_is_told_once_and_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, number: int, where: str
+) -> None:
+    """The other files are read meanwhile; nothing is lost once it can be read again."""
+    a, b = world.file("a.log", "a\n"), world.file("b.log", "b\n")
+    world.catch_up()
+    really_open = os.open
+
+    def failing_open(path: str, flags: int) -> int:
+        if path == str(b):
+            raise OSError(number, os.strerror(number))
+        return really_open(path, flags)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "open", failing_open)
+        append(b, "bb\n")
+        for _ in range(3):
+            append(a, "aa\n")
+            assert world.catch_up() == [b"aa"]
+    assert world.catch_up() == [b"bb"]
+    assert world.catch_up() == []
+
+    assert [(problem.where, problem.resolved) for problem in world.problems] == [(where, False), (where, True)]
+
+
+def test_14_an_error_while_reading_is_told_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    append(log, "two\n")
+
+    def failing_read(*_: object) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "pread", failing_read)
+        world.catch_up()
+        world.catch_up()
+
+    assert world.catch_up() == [b"two"]
+    assert [problem.resolved for problem in world.problems] == [False, True]
+
+
+def test_14_a_new_file_that_cannot_be_read_and_is_deleted_is_no_problem_any_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = world.file("a.log", "one\n")
+
+    def failing_open(*_: object) -> int:
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "open", failing_open)
+        world.catch_up()
+    log.unlink()
+    world.catch_up()
+
+    assert [problem.resolved for problem in world.problems] == [False, True]
+
+
+def test_14_an_unreadable_directory_is_told_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.file("borg/a.log", "one\n")
+    world.file("b.log", "two\n")
+    really_scan = os.scandir
+
+    def failing_scan(path: str) -> object:
+        if path.endswith("borg"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return really_scan(path)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "scandir", failing_scan)
+        assert world.catch_up() == [b"two"]
+        world.catch_up()
+
+    assert world.catch_up() == [b"one"]
+    assert [(problem.where, problem.resolved) for problem in world.problems] == [
+        ("watch/borg", False),
+        ("watch/borg", True),
+    ]
+
+
+def test_17_what_is_not_a_file_is_refused_with_a_reason(world: World, tmp_path: Path) -> None:
+    os.mkfifo(world.file("fifo.log"))
+    world.file("directory.log").mkdir()
+    world.file("device.log").symlink_to("/dev/null")
+    world.file("kernel.log").symlink_to("/proc/self/status")
+    world.file("nowhere.log").symlink_to(tmp_path / "nowhere")
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(world.file("socket.log")))
+        world.file("a.log", "one\n")
+        assert world.catch_up() == [b"one"]
+        world.catch_up()
+    world.file("fifo.log").unlink()
+    world.catch_up()
+
+    reasons = {problem.where: problem.what for problem in world.problems if not problem.resolved}
+    assert {where: what.split(" is ")[1].split(":")[0] for where, what in reasons.items()} == {
+        "watch/fifo.log": "a FIFO, not a file",
+        "watch/directory.log": "a directory, not a file",
+        "watch/device.log": "a device, not a file",
+        "watch/kernel.log": "the kernel's, not a log",
+        "watch/socket.log": "a socket, not a file",
+    }
+    assert [problem.where for problem in world.problems if problem.resolved] == ["watch/fifo.log"]
+
+
+def test_17_a_fifo_put_in_the_place_of_a_log_is_refused(world: World) -> None:
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    log.unlink()
+    os.mkfifo(log)
+    world.catch_up()
+    log.unlink()
+    world.file("a.log", "two\n")
+
+    assert world.catch_up() == [b"two"]
+    assert [problem.resolved for problem in world.problems] == [False, True]
+
+
+# --- what is followed, and the commit -------------------------------------------------------------------------------
+
+
+def test_only_what_is_asked_for_is_followed(world: World) -> None:
+    for name in (".hidden.log", ".git/a.log", "a.log.1", "a.log.gz", "a.log-20261123", "a.conf", "a.log.swp"):
+        world.file(name, "no\n")
+    world.file("a.log", "yes\n")
+    world.file("deep/er/a.txt", "yes\n")
+
+    assert list(world.tree.scan()) == ["watch/a.log", "watch/deep/er/a.txt"]
+    assert world.catch_up() == [b"yes", b"yes"]
+
+
+def test_a_generation_is_not_followed_by_its_own_name_whatever_the_pattern(world: World) -> None:
+    world.patterns = ("*",)
+    world.restart()
+    log = world.file("backup", "one\n")
+    world.file("backup.1", "older\n")
+    assert world.catch_up() == [b"one"]
+    rotate(log)
+
+    assert world.catch_up() == []
+
+
+def test_what_is_not_committed_is_read_again(world: World) -> None:
+    log = world.file("a.log", "one\n")
+    first = world.tree.read(1_000_000)
+    append(log, "two\n")
+    second = world.tree.read(1_000_000)
+
+    assert [line.data for line in first.lines] == [b"one"]
+    assert [line.data for line in second.lines] == [b"one", b"two"]
+    with pytest.raises(ValueError, match="read last"):
+        world.tree.commit(first)
+
+
+def test_a_crash_at_any_point_of_a_rotation_loses_nothing(world: World) -> None:
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    append(log, "two\n" * 100)
+    rotate(log)
+    world.file("a.log", "three\n")
+    for _ in range(3):
+        assert len(world.tree.read(1_000_000).lines) == 101
+        world.restart()
+
+    assert len(world.catch_up()) == 101
+
+
+def test_positions_of_other_trees_and_of_files_no_longer_asked_for_are_left_alone(world: World) -> None:
+    world.file("a.log", "one\n")
+    world.catch_up()
+    world.positions["other/a.log"] = world.positions["watch/a.log"]
+    world.positions["watch/a.conf"] = world.positions["watch/a.log"]
+    world.restart()
+
+    assert world.catch_up() == []
+    assert set(world.positions) == {"watch/a.log", "other/a.log", "watch/a.conf"}
+
+
+def test_a_line_knows_where_it_stands(world: World) -> None:
+    log = world.file("a.log", "one\ntwo\n")
+    world.catch_up()
+
+    assert [(line.source, line.position.offset) for line in world.lines] == [("watch/a.log", 4), ("watch/a.log", 8)]
+    assert {line.position.inode for line in world.lines} == {log.stat().st_ino}

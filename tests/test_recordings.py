@@ -1,0 +1,203 @@
+"""Every recorded log, and what borgwatch must make of it; then the same logs as users have them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from borgwatch.judge import Judge, SourceRole
+from borgwatch.matching.load import load_rules
+from borgwatch.matching.matcher import Matcher
+from borgwatch.model import Event, Line, Position
+from borgwatch.runs import Limits, Stream
+
+DATA = Path(__file__).parent / "data" / "borg-logs"
+READ_AT = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
+UNNAMED_OPERATIONS = ("init", "delete", "info", "list", "prune")
+JSON_TIME = re.compile(rb'"time": (\d+(?:\.\d+)?)')
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One recording of the index: its files, the events it must give, what its source stands for."""
+
+    tool: str
+    scenario: str
+    files: tuple[Path, ...]
+    expect: tuple[str, ...]
+    operation: str
+
+    @property
+    def name(self) -> str:
+        """What the test is called."""
+        return f"{self.tool}/{self.scenario}"
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The lines of all its files, one file after the other."""
+        data = [path.read_bytes() for path in self.files]
+        return [line for block in data for line in block.removesuffix(b"\n").split(b"\n")]
+
+    def told(self, events: Sequence[Event]) -> tuple[str, ...]:
+        """The events that the index lists: for whole scripts only those of the backup."""
+        only_backup = self.tool.startswith("cron-script")
+        return tuple(event.name for event in events if not only_backup or event.operation == "backup")
+
+
+def _recordings() -> Iterator[Recording]:
+    for text in (DATA / "index.jsonl").read_text("utf-8").splitlines():
+        entry = json.loads(text)
+        if not entry["files"] or not entry["tool"].startswith(("borg-", "cron-script-")):
+            continue
+        unnamed = "nothing that names the command" in entry.get("remark", "")
+        operation = entry["operation"] if unnamed or entry["operation"] in UNNAMED_OPERATIONS else "backup"
+        expect = tuple(entry["expect"])
+        if (entry["tool"], entry["scenario"]) == ("borg-1.1.18", "create-warn-file-changed"):
+            expect = ("backup.success",)  # the index says warning; the recording holds rc 0 and no warning at all
+        files = tuple(DATA / name for name in entry["files"].values())
+        yield Recording(entry["tool"], entry["scenario"], files, expect, operation)
+
+
+RECORDINGS = tuple(_recordings())
+every_recording = pytest.mark.parametrize("recording", RECORDINGS, ids=lambda recording: recording.name)
+
+
+@cache
+def _matcher() -> Matcher:
+    return Matcher(load_rules().rules)
+
+
+def _judge(recording: Recording) -> Judge:
+    return Judge(_matcher(), Limits(), lambda _: SourceRole("nas", recording.operation))
+
+
+def _lines(data: Sequence[bytes], read_at: datetime = READ_AT, offset: int = 0) -> list[Line]:
+    lines = []
+    for line in data:
+        offset += len(line) + 1
+        lines.append(Line("log", line, Position(1, 1, offset), read_at))
+    return lines
+
+
+def _events(recording: Recording, data: Sequence[bytes]) -> tuple[str, ...]:
+    judge = _judge(recording)
+    judged = judge.lines({}, _lines(data))
+    return recording.told(judged.events + judge.finish(judged.streams).events)
+
+
+def test_the_index_names_every_version() -> None:
+    assert {"borg-1.1.18", "borg-1.2.4", "borg-1.4.5", "borg-2.0.0b25", "cron-script-borg-1.4.5"} == {
+        recording.tool for recording in RECORDINGS
+    }
+
+
+@every_recording
+def test_a_recording_gives_the_events_of_the_index(recording: Recording) -> None:
+    told = _events(recording, recording.lines)
+    print(f"{recording.name:58} {', '.join(told) or '-'}")  # noqa: T201 - the table of `pytest -s`
+
+    assert recording.expect == told
+
+
+def _crlf(lines: list[bytes]) -> list[bytes]:
+    return [line + b"\r" for line in lines]
+
+
+def _blank_lines(lines: list[bytes]) -> list[bytes]:
+    return [part for line in lines for part in (b"", line, b"  ")]
+
+
+def _own_words(lines: list[bytes]) -> list[bytes]:
+    """What a script of the user's own, and other programs, say before and after."""
+    before = [b"\x1b[1m=== nightly job on nas ===\x1b[0m", b"[2026-11-23 02:00:01] INFO  mounting /mnt/backup ... ok"]
+    after = [b"[2026-11-23 02:09:31] INFO  unmounting, exit", b"0 errors, 0 failed so far", b"-- terminating --"]
+    noise = [
+        b"rsync error: some files could not be transferred (code 23) at main.c(1338)",
+        b'{"type": "log_message", "levelname": "ERROR", "name": "rclone", "message": "failed", "time": 1795409741.2}',
+        b'{"level": "error", "msg": "terminating with error", "ts": "2026-11-23T02:00:00Z"}',
+    ]
+    return [*before, *noise, *lines, *noise, *after]
+
+
+def _list_text(lines: list[bytes]) -> list[bytes]:
+    """Names of files, as `--list` prints them in text, that hold the words of Borg's messages."""
+    return [
+        part
+        for line in lines
+        for part in (
+            (line, *HOSTILE_NAMES) if b"Creating archive at" in line or b"Starting backup" in line else (line,)
+        )
+    ]
+
+
+def _list_json(lines: list[bytes]) -> list[bytes]:
+    names = [json.dumps({"type": "file_status", "status": "A", "path": n.decode()[2:]}).encode() for n in HOSTILE_NAMES]
+    return [part for line in lines for part in ((line, *names) if b"Creating archive at" in line else (line,))]
+
+
+HOSTILE_NAMES = [
+    b"A /mnt/tank/terminating with error status, rc 2",
+    b"M /mnt/tank/Repository x does not exist.",
+    b"A /mnt/tank/No space left on device",
+    b"U /mnt/tank/x: No space left on device",
+    b"A /mnt/tank/repository check, errors found",
+    b"A /mnt/tank/New missing file chunk detected.log",
+    b"A /mnt/tank/Starting repository check",
+    b"A /mnt/tank/disk.img: file changed while we backed it up",
+    b"d mnt/tank/12:00:00 /Pruning repository",
+    b"A /mnt/12:00:00 /Backup finished with errors",
+]
+
+VARIATIONS: dict[str, Callable[[list[bytes]], list[bytes]]] = {
+    "CRLF line ends": _crlf,
+    "blank lines between": _blank_lines,
+    "lines of the user and of other programs around": _own_words,
+    "hostile names in a text list": _list_text,
+    "hostile names in a JSON list": _list_json,
+}
+
+
+@every_recording
+@pytest.mark.parametrize("variation", VARIATIONS)
+def test_what_is_not_borgs_changes_nothing(recording: Recording, variation: str) -> None:
+    assert recording.expect == _events(recording, VARIATIONS[variation](recording.lines))
+
+
+def _later(line: bytes, by: timedelta) -> bytes:
+    return JSON_TIME.sub(lambda found: b'"time": %.6f' % (float(found[1]) + by.total_seconds()), line)
+
+
+@every_recording
+def test_two_runs_appended_to_one_file_give_the_events_twice(recording: Recording) -> None:
+    """The second is read two days later; between them silence ends what the first left open."""
+    judge, gap = _judge(recording), timedelta(days=2)
+    first = judge.lines({}, _lines(recording.lines))
+    silent = judge.silence(first.streams, READ_AT + gap - timedelta(hours=1), {})
+    streams = {**first.streams, **silent.streams}
+    again = [_later(line, gap) for line in recording.lines]
+    second = judge.lines(streams, _lines(again, READ_AT + gap, 10**9))
+    ended = judge.finish({**streams, **second.streams})
+
+    assert recording.expect * 2 == recording.told(first.events + silent.events + second.events + ended.events)
+
+
+@every_recording
+def test_reading_a_log_in_pieces_gives_what_reading_it_at_once_gives(recording: Recording) -> None:
+    judge = _judge(recording)
+    whole = judge.lines({}, _lines(recording.lines))
+    streams: dict[str, Stream] = {}
+    events: list[Event] = []
+    for line in _lines(recording.lines):
+        judged = judge.lines(streams, [line])
+        streams = {**streams, **judged.streams}
+        events.extend(judged.events)
+
+    assert whole.events == tuple(events)
+    assert dict(whole.streams) == streams

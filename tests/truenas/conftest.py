@@ -1,0 +1,47 @@
+"""What the tests of the TrueNAS side need around them."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from borgwatch.truenas.connection import Connection
+
+Shorten = Callable[[float], None]
+
+
+@pytest.fixture
+def call_timeout(monkeypatch: pytest.MonkeyPatch) -> Shorten:
+    """Shorten how long a call waits: `call_timeout(0.2)`."""
+
+    def shorten(seconds: float) -> None:
+        monkeypatch.setitem(Connection.call.__kwdefaults__, "timeout", seconds)
+        monkeypatch.setattr("borgwatch.truenas.session.JOB_TIMEOUT", seconds)
+
+    return shorten
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let client and courier try again without delay."""
+    for module in ("borgwatch.truenas.client", "borgwatch.courier"):
+        monkeypatch.setattr(f"{module}.back_off", lambda: itertools.repeat(0.01))
+
+
+@pytest.fixture
+def resolved(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Let every name that is not one of this machine lead to 127.0.0.1; gives the families that were asked for."""
+    real, families = socket.getaddrinfo, []
+
+    def resolve(host: Any, port: Any, family: int = 0, *rest: Any, **more: Any) -> Any:
+        if isinstance(host, str) and host.endswith(".test"):
+            families.append(family)
+            host = "127.0.0.1"
+        return real(host, port, family, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    return families
