@@ -34,6 +34,9 @@ class Report(Watcher, Receipts, Protocol):
     def step(self, step: Step) -> None:
         """Take note of what a step of the pipeline found."""
 
+    def source(self, problem: Problem) -> None:
+        """Take note of what stands in the way of reading, or no longer does."""
+
     def problem(self, event: str, what: str, **fields: object) -> None:
         """Take note of a trouble of borgwatch itself."""
 
@@ -61,7 +64,7 @@ class LogReport:
             if not event.past:
                 self._event(event)
         for problem in step.problems:
-            self._source(problem)
+            self.source(problem)
 
     def _event(self, event: Event) -> None:
         fields: dict[str, FieldValue] = {name: event.fields[name] for name in _FIELDS if name in event.fields}
@@ -72,7 +75,8 @@ class LogReport:
         else:
             write(name, name=event.name, job=event.job, **fields, **_reason(event))
 
-    def _source(self, problem: Problem) -> None:
+    def source(self, problem: Problem) -> None:
+        """Tell what stands in the way of reading, or no longer does."""
         if problem.resolved:
             self._log.info("source.resolved", where=problem.where, what=problem.what)
         else:

@@ -112,6 +112,8 @@ class Service:
                 await asyncio.sleep(0)
             else:
                 await waker.wait()
+            for problem in waker.problems():
+                self._report.source(problem)
             more = self._step()
 
     def _step(self) -> bool:

@@ -141,7 +141,7 @@ def test_sources_are_read_from_the_file(tmp_path: Path) -> None:
     assert settings.problems == ()
 
 
-# -- the settings of the predecessor --------------------------------------------------------------------------------
+# -- the settings of the predecessor ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_certificate_at_hand_is_better_than_the_first_one_seen() -> None:
     assert Verify.FULL is truenas.verification
 
 
-# -- what is wrong is told --------------------------------------------------------------------------------------------
+# -- what is wrong is told ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,8 @@ def test_all_that_is_wrong_is_told_at_once_and_the_default_stands_in() -> None:
 def test_enabling_the_push_without_address_and_key_is_told() -> None:
     assert load({"NOTIFY_TRUENAS_ENABLED": "true"}).problems == (
         "NOTIFY_TRUENAS_API_URL: missing; it is needed with NOTIFY_TRUENAS_ENABLED=true: wss://<host>",
-        "NOTIFY_TRUENAS_API_KEY: missing; it is needed with NOTIFY_TRUENAS_ENABLED=true (or NOTIFY_TRUENAS_API_KEY_FILE)",
+        "NOTIFY_TRUENAS_API_KEY: missing; it is needed with NOTIFY_TRUENAS_ENABLED=true"
+        " (or NOTIFY_TRUENAS_API_KEY_FILE)",
     )
 
 
@@ -273,7 +274,7 @@ def test_the_default_file_is_read_where_it_is(monkeypatch: pytest.MonkeyPatch, t
     assert load({}).instance == "two"
 
 
-# -- secrets ------------------------------------------------------------------------------------------------------------
+# -- secrets ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("content", [KEY, KEY + "\n", f"'{KEY}'\r\n", f"  {KEY}  "])
@@ -338,7 +339,7 @@ def test_settings_can_be_printed_without_giving_the_key_away() -> None:
     assert "Zq3" not in repr(load({"NOTIFY_TRUENAS_API_KEY": KEY}))
 
 
-# -- single values ------------------------------------------------------------------------------------------------------
+# -- single values ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

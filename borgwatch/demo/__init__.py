@@ -22,6 +22,7 @@ from borgwatch.model import Alert, Event
 from borgwatch.pipeline import Step
 from borgwatch.report import Report
 from borgwatch.service import Service
+from borgwatch.sources.problems import Problem
 from borgwatch.truenas.delivery import Delivered
 from borgwatch.truenas.errors import TrueNASError
 from borgwatch.truenas.session import Session
@@ -105,6 +106,9 @@ class _Story:
     def pinned(self, _: PinVerdict, certificate: Certificate) -> None:
         self.line(f"certificate seen for the first time and pinned: {certificate.fingerprint[:16]}…")
 
+    def source(self, problem: Problem) -> None:
+        self.line(f"trouble with {problem.where}: {problem.what}")
+
     def problem(self, event: str, what: str, **_: object) -> None:
         self.line(f"trouble: {event}: {what}")
 
@@ -140,9 +144,9 @@ async def _backups(log: Path, directory: Path, *, use_borg: bool) -> tuple[Backu
     borg = shutil.which("borg") if use_borg else None
     if borg is None:
         return Recorded(log), Recorded.name
-    real = Real(log, directory, borg)
+    real = Real(log, directory)
     await real.prepare()
-    return real, real.name
+    return real, f"the Borg that is installed ({borg})"
 
 
 async def _nights(say: Say, nas: Simulator, directory: Path, backups: Backups) -> bool:

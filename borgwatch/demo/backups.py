@@ -46,26 +46,27 @@ class Recorded:
 class Real:
     """Runs the script with the Borg that is installed, on a repository below `directory`."""
 
-    def __init__(self, log: Path, directory: Path, borg: str, options: str = "--log-json") -> None:
-        self.name = f"the Borg that is installed ({borg})"
-        self._log = log
-        self._data = directory / "data"
+    def __init__(self, log: Path, directory: Path, options: str = "--log-json") -> None:
+        self.log = log
+        self.directory = directory
+        self.data = directory / "data"
+        self.repository = directory / "repository"
         self._script = directory / "backup.sh"
         self._environment = {
-            "PATH": os.pathsep.join([str(Path(borg).parent), os.environ.get("PATH", os.defpath)]),
+            "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(directory),
             "LC_ALL": "C.UTF-8",
             "BORG_BASE_DIR": str(directory / "borg"),
-            "BORG_REPO": str(directory / "repository"),
+            "BORG_REPO": str(self.repository),
             "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes",
             "BORG_OPTIONS": options,
         }
 
-    async def prepare(self) -> None:
+    async def prepare(self, *, files: int = 20, size: int = 20_000) -> None:
         """Make some data, the script and a repository."""
-        self._data.mkdir(parents=True)
-        for number in range(20):
-            (self._data / f"photo-{number:02}.jpg").write_bytes(os.urandom(20_000))
+        self.data.mkdir(parents=True)
+        for number in range(files):
+            (self.data / f"file-{number:04}").write_bytes(os.urandom(size))
         with resources.as_file(_HERE / "backup.sh") as script:
             shutil.copy(script, self._script)
         process = await asyncio.create_subprocess_exec(
@@ -76,27 +77,32 @@ class Real:
 
     async def __call__(self, night: str) -> None:
         """Run the script as cron would, in the circumstances of the night."""
-        sources = str(self._data)
-        if night == "warning":
-            sources += f" {self._data}-that-is-not-there"
         if night == "locked":
-            async with self._locked():
-                await self._run_script(sources)
+            async with self.locked():
+                await self.run()
+        elif night == "warning":
+            await self.run(self.data, self.directory / "data-that-is-not-there")
         else:
-            await self._run_script(sources)
+            await self.run()
 
-    async def _run_script(self, sources: str) -> None:
-        with self._log.open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                "sh", str(self._script), env={**self._environment, "SOURCES": sources}, stdout=log, stderr=log
+    async def run(self, *sources: Path) -> int:
+        """Run the script to its end; returns its exit code."""
+        process = await self.start(*sources)
+        return await process.wait()
+
+    async def start(self, *sources: Path) -> asyncio.subprocess.Process:
+        """Start the script as cron does, its output appended to the log."""
+        environment = {**self._environment, "SOURCES": " ".join(map(str, sources or (self.data,)))}
+        with self.log.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                "sh", str(self._script), env=environment, stdout=log, stderr=log
             )
-            await process.wait()
 
     @asynccontextmanager
-    async def _locked(self) -> AsyncIterator[None]:
+    async def locked(self) -> AsyncIterator[None]:
         """Let another Borg hold the repository."""
         process = await asyncio.create_subprocess_exec(
-            "borg", "with-lock", self._environment["BORG_REPO"], "sh", "-c", "echo held; read _",
+            "borg", "with-lock", str(self.repository), "sh", "-c", "echo held; read _",
             env=self._environment, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:

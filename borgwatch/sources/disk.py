@@ -31,7 +31,6 @@ __all__ = [
 ]
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK  # a FIFO put in a log's place must not block us
-_TRIES = 8
 
 _KINDS = (
     (stat.S_ISDIR, "a directory"),
@@ -138,18 +137,24 @@ def is_deleted(path: str, device: int) -> bool:
 
 
 def listing(directory: str) -> Mapping[str, Stamp]:
-    """List the regular files of a directory, as they stood at one moment.
+    """List the regular files of a directory; none where it is not there.
 
-    A directory that is renamed in while it is listed shows files twice or not at all; so it is listed until two
-    listings in a row agree. Raises `UnsettledError` if they do not come to.
+    Files that are renamed meanwhile may show twice or not at all: who relies on a listing has to take a second one.
     """
-    before = _list(directory)
-    for _ in range(_TRIES):
-        after = _list(directory)
-        if {name: one.identity for name, one in before.items()} == {name: one.identity for name, one in after.items()}:
-            return after
-        before = after
-    raise UnsettledError(f"{directory}: files are renamed faster than they can be listed")
+    found: dict[str, Stamp] = {}
+    try:
+        entries = os.scandir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return found
+    with entries:
+        for entry in entries:
+            try:
+                seen = entry.stat()
+            except OSError:
+                continue  # vanished meanwhile, or a link to nowhere
+            if stat.S_ISREG(seen.st_mode):
+                found[entry.name] = Stamp(seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)
+    return found
 
 
 def kind(mode: int) -> str:
@@ -167,16 +172,3 @@ def _stamp(found: os.stat_result, path: str) -> Stamp:
     if not stat.S_ISREG(found.st_mode):
         raise RefusedError(f"{path} is {kind(found.st_mode)}, not a file: it is not read")
     return Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
-
-
-def _list(directory: str) -> dict[str, Stamp]:
-    found = {}
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            try:
-                seen = entry.stat()
-            except OSError:
-                continue  # vanished meanwhile, or a link to nowhere
-            if stat.S_ISREG(seen.st_mode):
-                found[entry.name] = Stamp(seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)
-    return found

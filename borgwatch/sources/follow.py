@@ -214,9 +214,9 @@ class Follower:
         source, path = visit.source, visit.path
         look.tracer.settle(path, visit.stamp)
         if keys := look.predecessors(source):
-            last = look.states[keys[-1]]
-            stamp = stamp_at(last.path)
-            self._pick_up(source, path, Find(last.path, stamp) if stamp else None, _changed_ns(last), look)
+            # Which is the last, and what came after it, must be seen in the same listing: it may have moved on since.
+            last = look.tracer.youngest(path, look.identities(keys))
+            self._pick_up(source, path, last, _changed_ns(look.states[keys[-1]]), look)
         elif source in self._gone:
             self._pick_up(source, path, None, _changed_ns(self._gone[source]), look)
         else:

@@ -11,6 +11,7 @@ import os
 from bisect import bisect_left
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from operator import itemgetter
 
 from borgwatch.model import Position
@@ -24,6 +25,7 @@ __all__ = ["MAX_SEARCHED", "Find", "Tracer", "holds", "place_behind_overlap"]
 MAX_SEARCHED = 8 * 1024 * 1024
 """How far into a rewritten file the place to go on is looked for, in bytes; a larger one starts over."""
 _BLOCK = 256 * 1024
+_TRIES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +37,30 @@ class Find:
 
 
 class _Directory:
-    """A listing, by name and by device and inode."""
+    """Two listings in a row of a directory; what holds for one source is taken from the later one.
 
-    def __init__(self, path: str, files: Mapping[str, Stamp]) -> None:
+    A directory that is renamed in while it is listed may show a file twice or not at all. So both listings have to
+    agree on the names that begin like a live file's; what happens to other files in the directory does not matter.
+    """
+
+    def __init__(self, path: str, before: Mapping[str, Stamp], files: Mapping[str, Stamp]) -> None:
         self.files = files
         self._path = path
+        self._before = before
         self._names = sorted(files)
+        self._names_before = sorted(before)
         self._by_identity: dict[tuple[int, int], list[str]] = {}
         for name, stamp in files.items():
             self._by_identity.setdefault(stamp.identity, []).append(name)
+
+    def agrees_on(self, live: str) -> bool:
+        """Tell whether both listings show the same files under the names of a live file and its generations."""
+        before = {name: self._before[name].identity for name in _beginning_with(live, self._names_before)}
+        return before == {name: self.files[name].identity for name in _beginning_with(live, self._names)}
+
+    def listed_anew(self) -> _Directory:
+        """List the directory once more."""
+        return _Directory(self._path, self.files, listing(self._path))
 
     def with_identity(self, identity: tuple[int, int]) -> Iterator[Find]:
         """Find the names of a file."""
@@ -51,9 +68,7 @@ class _Directory:
 
     def generations(self, live: str) -> Iterator[tuple[Generation, Find]]:
         """Find the generations of a live file that hold lines as they are."""
-        for name in self._names[bisect_left(self._names, live) :]:
-            if not name.startswith(live):
-                return
+        for name in _beginning_with(live, self._names):
             one = generation(live, name)
             if one and not one.compressed:
                 yield one, self._find(name)
@@ -71,11 +86,14 @@ class Tracer:
 
     def settle(self, live: str, stamp: Stamp | None) -> None:
         """Make sure that the listing of a live file's directory shows it as it was found; list anew if not."""
-        if self._shows(live, stamp):
-            return
-        self._directories.pop(os.path.dirname(live), None)
-        if not self._shows(live, stamp):
-            raise UnsettledError(f"{live}: changed while it was looked at")
+        directory, name = os.path.split(live)
+        expected = stamp.identity if stamp else None
+        for _ in range(2):
+            shown = self._around(live).files.get(name)
+            if (shown.identity if shown else None) == expected:
+                return
+            self._directories[directory] = self._directories[directory].listed_anew()
+        raise UnsettledError(f"{live}: changed while it was looked at")
 
     def whereabouts(self, live: str, position: Position) -> tuple[Whereabouts, Find | None]:
         """Find the file of `position` under any name but `live`."""
@@ -93,10 +111,10 @@ class Tracer:
         Where that file is gone, or its name tells nothing, those count that were not changed before `since_ns`.
         (The same time will do: what was live before the lost file is still followed if it is that young.)
         """
-        directory, name = os.path.split(live)
+        name = os.path.basename(live)
         known = generation(name, os.path.basename(than.path)) if than else None
         found = []
-        for one, find in self._list(directory).generations(name):
+        for one, find in self._around(live).generations(name):
             if known and known.family == one.family:
                 is_later = one.rank > known.rank
             else:
@@ -107,14 +125,19 @@ class Tracer:
 
     def generations(self, live: str) -> list[Find]:
         """Find all generations of `live`, the oldest first."""
-        directory, name = os.path.split(live)
-        found = [((one.family, one.rank), find) for one, find in self._list(directory).generations(name)]
+        name = os.path.basename(live)
+        found = [((one.family, one.rank), find) for one, find in self._around(live).generations(name)]
         return [find for _, find in sorted(found, key=itemgetter(0))]
+
+    def youngest(self, live: str, identities: Container[tuple[int, int]]) -> Find | None:
+        """Find the youngest generation of `live` among the files with these devices and inodes."""
+        found = [find for find in self.generations(live) if find.stamp.identity in identities]
+        return found[-1] if found else None
 
     def _same_inode(self, live: str, position: Position) -> Iterator[Find]:
         identity = (position.device, position.inode)
         directory = os.path.dirname(live)
-        for find in self._list(directory).with_identity(identity):
+        for find in self._around(live).with_identity(identity):
             if find.path != live:
                 yield find
         for path in self._paths_with(position.inode):
@@ -135,19 +158,23 @@ class Tracer:
             return False
         return _holds_at(find, position)
 
-    def _shows(self, live: str, stamp: Stamp | None) -> bool:
+    def _around(self, live: str) -> _Directory:
+        """List the directory of a live file, until two listings in a row agree on it."""
         directory, name = os.path.split(live)
-        shown = self._list(directory).files.get(name)
-        return (shown.identity if shown else None) == (stamp.identity if stamp else None)
+        listed = self._directories.get(directory)
+        if listed is None:
+            listed = _Directory(directory, {}, listing(directory)).listed_anew()
+        for _ in range(_TRIES):
+            self._directories[directory] = listed
+            if listed.agrees_on(name):
+                return listed
+            listed = listed.listed_anew()
+        raise UnsettledError(f"{live}: renamed faster than its directory can be listed")
 
-    def _list(self, directory: str) -> _Directory:
-        if directory not in self._directories:
-            try:
-                files = listing(directory)
-            except (FileNotFoundError, NotADirectoryError):
-                files = {}
-            self._directories[directory] = _Directory(directory, files)
-        return self._directories[directory]
+
+def _beginning_with(start: str, names: Sequence[str]) -> Iterator[str]:
+    at = bisect_left(names, start)
+    return takewhile(lambda name: name.startswith(start), islice(names, at, None))
 
 
 def holds(file: OpenFile, position: Position) -> bool:

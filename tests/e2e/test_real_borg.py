@@ -8,7 +8,7 @@ import pytest
 
 from borgwatch.journal import Journal
 from borgwatch.truenas.simulator import Simulator
-from tests.e2e.site import Site
+from tests.e2e.site import FILES, Site
 from tests.process import running
 
 
@@ -35,7 +35,7 @@ def bell(nas: Simulator) -> dict[str, str]:
 async def test_every_outcome_of_a_real_backup_shows_in_truenas(borg: str, tmp_path: Path, options: str) -> None:  # noqa: ARG001 - needs a real Borg
     """Good, missing path, repository gone, locked, killed, good again: the bell says each, and is empty in the end."""
     site = Site(tmp_path, options)
-    await site.prepare()
+    await site.prepare(files=FILES, size=100)
     async with Simulator() as nas, running(settings_for(nas, tmp_path)) as service:
         assert await site.run() == 0
         await service.line_with("run.finished", "operation=compact", "outcome=success")

@@ -250,7 +250,7 @@ async def test_the_key_stands_in_no_line_and_not_in_the_process_list(
     async with running(settings) as service:
         append(log, LOCKED.replace(b"lock.exclusive", nas.keys[0].key.encode()))
         await service.line_with("alert.raised")
-        command_line = Path(f"/proc/{service.process.pid}/cmdline").read_bytes()  # noqa: ASYNC240 - not a disk
+        command_line = Path(f"/proc/{service.process.pid}/cmdline").read_bytes()
         await service.end()
     assert secret not in "\n".join(service.lines)
     assert secret.encode() not in command_line
