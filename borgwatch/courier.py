@@ -80,8 +80,8 @@ class Courier:
                 wait = delay if error.verdict is Verdict.RETRY_NOW else RETRY_LATER
                 retry_in = wait if retry_in is None else min(retry_in, wait)
                 self._receipts.undelivered(item.alert, error, len(pending) - position, wait)
-                if isinstance(error, CallFailed) and error.errno == NOT_AUTHENTICATED:
-                    await self._client.drop()
+                if isinstance(error, NoAnswer) or (isinstance(error, CallFailed) and error.errno == NOT_AUTHENTICATED):
+                    await self._client.drop()  # a call without an answer keeps one of the connection's few slots
                 if isinstance(error, ConnectionLost | NoAnswer):
                     return retry_in
             else:

@@ -230,8 +230,10 @@ def test_all_that_is_wrong_is_told_at_once_and_the_default_stands_in() -> None:
 def test_enabling_the_push_without_address_and_key_is_told() -> None:
     assert load({"NOTIFY_TRUENAS_ENABLED": "true"}).problems == (
         "NOTIFY_TRUENAS_API_URL: missing; it is needed with NOTIFY_TRUENAS_ENABLED=true: wss://<host>",
-        "NOTIFY_TRUENAS_API_KEY: missing; it is needed with NOTIFY_TRUENAS_ENABLED=true"
-        " (or NOTIFY_TRUENAS_API_KEY_FILE)",
+        (
+            "NOTIFY_TRUENAS_API_KEY: missing; it is needed with NOTIFY_TRUENAS_ENABLED=true"
+            " (or NOTIFY_TRUENAS_API_KEY_FILE)"
+        ),
     )
 
 

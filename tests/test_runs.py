@@ -112,7 +112,7 @@ ROWS: dict[tuple[bool, Kind], tuple[Script, tuple[Phase, str | None, Outcome | N
         (Phase.END, None, SUCCESS),
         ["backup.failure", "backup.warning"],
     ),
-    (False, Kind.END_KNOWN): (Script().end(SUCCESS), (Phase.END, None, SUCCESS), ["backup.success"]),
+    (False, Kind.END_KNOWN): (Script().end(SUCCESS), (Phase.END, "backup", SUCCESS), ["backup.success"]),
     (False, Kind.SUMMARY): (Script(), (Phase.END, runs.ALL, SUCCESS), ["backup.success"]),
     (True, Kind.START): (Script().start("backup"), (Phase.START, "prune", None), []),
     (True, Kind.START_AGAIN): (Script().start("backup"), (Phase.START, "backup", None), ["backup.failure"]),
@@ -379,6 +379,15 @@ def test_a_run_without_the_closing_line_it_used_to_have_was_killed() -> None:
     telling = script.ended[1].telling
     assert telling is not None
     assert "without its closing line" in telling.message
+
+
+def test_a_missing_closing_line_tells_once_and_then_none_is_awaited() -> None:
+    """Whoever takes `--show-rc` out of the script hears of it once."""
+    script = Script().start("backup").end(SUCCESS)
+    for day in (1, 2, 3):
+        script.start("backup", at=day * 86400).start("prune", at=day * 86400 + 10)
+
+    assert script.told == ["backup.success", "backup.failure"]
 
 
 def test_a_run_that_never_had_closing_lines_is_not_called_killed() -> None:

@@ -298,10 +298,14 @@ def _field_test(document: Document, key: str, node: Node, names: set[str]) -> Fi
     if comparison == "re":
         return FieldTest(name, comparison, _patterns(document, node, texts, names))
     if comparison in NUMERIC:
-        for text in texts:
-            if as_number(text) is None:
-                document.fault(node, f"{key!r} compares numbers, and {text!r} is none")
+        _require_numbers(document, node, key, texts)
     return FieldTest(name, comparison, texts, cased="cased" in modifiers)
+
+
+def _require_numbers(document: Document, node: Node, key: str, texts: Iterable[str]) -> None:
+    for text in texts:
+        if as_number(text) is None:
+            document.fault(node, f"{key!r} compares numbers, and {text!r} is none")
 
 
 def _patterns(document: Document, node: Node, sources: tuple[str, ...], names: set[str]) -> tuple[Pattern, ...]:

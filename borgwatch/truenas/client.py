@@ -20,6 +20,8 @@ from borgwatch.truenas.trust import Certificate, PinVerdict
 __all__ = ["Client", "Watcher", "back_off"]
 
 RETRY_LATER = 900.0
+STEADY = 60.0
+"""How long a session must have held for the next attempt to come at once: logins that never hold would be a storm."""
 _FIRST_DELAY = 1.0
 _LAST_DELAY = 60.0
 
@@ -61,7 +63,7 @@ class Client:
 
     async def run(self) -> None:
         """Keep a session up until cancelled."""
-        delays = back_off()
+        delays, clock = back_off(), asyncio.get_running_loop().time
         try:
             while True:
                 try:
@@ -71,8 +73,10 @@ class Client:
                     self._watcher.failed(error, wait)
                     await self._pause(wait)
                     continue
-                delays = back_off()
+                began = clock()
                 await self._serve(session)
+                if clock() - began >= STEADY:
+                    delays = back_off()
                 await self._pause(next(delays))
         finally:
             await self.drop()
@@ -93,10 +97,10 @@ class Client:
         self._hurry.set()
 
     async def _serve(self, session: Session) -> None:
-        self.session_now = session
-        self._ready.set()
-        self._watcher.ready(session)
         try:
+            self.session_now = session
+            self._ready.set()
+            self._watcher.ready(session)
             reason = await session.connection.wait_closed()
         finally:
             self.session_now = None

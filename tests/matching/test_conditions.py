@@ -126,6 +126,13 @@ def test_named_groups_become_fields_of_an_emitted_event() -> None:
     assert (signal.captured, signal.phase, signal.event) == ({"tape": "A7"}, Phase.EVENT, "backup.failure")
 
 
+def test_what_a_group_caught_is_made_harmless() -> None:
+    signal = speak("{text|re: '(?P<tape>A.*7)'}", record("tape A\u202e\x9b7 is full"), "emit: backup.failure")
+
+    assert signal is not None
+    assert signal.captured == {"tape": "A 7"}
+
+
 def test_an_alternative_that_fails_half_way_leaves_no_captures() -> None:
     match = "{any: [{text|re: '^(?P<wrong>\\w+)', n: 1}, {text|re: '(?P<right>\\w+)$'}]}"
     signal = speak(match, record("first last"), "emit: backup.failure")

@@ -125,7 +125,9 @@ def test_an_entry_without_a_text_has_none(name: str, args: Any) -> None:
     assert listed.text is None
 
 
-@pytest.mark.parametrize(("dismissed", "counts"), [(True, True), (False, False), (None, False), ("yes", False), (1, False)])
+@pytest.mark.parametrize(
+    ("dismissed", "counts"), [(True, True), (False, False), (None, False), ("yes", False), (1, False)]
+)
 def test_dismissed_is_what_truenas_says_plainly(dismissed: Any, *, counts: bool) -> None:
     [listed] = ours([{**ENTRY, "dismissed": dismissed}], KEY)
 

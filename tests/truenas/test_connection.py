@@ -21,7 +21,18 @@ from borgwatch.truenas.connection import CLOSE_TIMEOUT, open_connection
 from borgwatch.truenas.errors import ConnectionLost, NoAnswer, TrueNASError, Unreachable, Verdict
 from borgwatch.truenas.simulator import Simulator
 from tests.truenas.conftest import Shorten
-from tests.truenas.world import NEW, SECRET, Stub, Told, connection_at, login_at, now, raw_server, session_at, session_with
+from tests.truenas.world import (
+    NEW,
+    SECRET,
+    Stub,
+    Told,
+    connection_at,
+    login_at,
+    now,
+    raw_server,
+    session_at,
+    session_with,
+)
 
 
 async def _fails(url: str) -> TrueNASError:
@@ -188,7 +199,9 @@ async def _slow_drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
 
 
 @pytest.mark.parametrize(("handle", "tls"), [(_silence, False), (_silence, True), (_slow_drip, True)])
-async def test_a_server_that_does_not_answer_in_time(handle: Any, *, tls: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_does_not_answer_in_time(
+    handle: Any, *, tls: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("borgwatch.truenas.connection.OPEN_TIMEOUT", 0.3)
     async with raw_server(handle, tls=tls) as port:
         error = await _fails(_local(port))

@@ -372,7 +372,10 @@ WAYS = [
 @pytest.mark.parametrize(
     ("release", "standing", "given", "method"),
     WAYS,
-    ids=[f"{w[0]}-{w[1].level.name if w[1] else 'nothing'}-{w[2].level.name if w[2].raised else 'cleared'}-{w[3]}" for w in WAYS],
+    ids=[
+        f"{w[0]}-{w[1].level.name if w[1] else 'nothing'}-{w[2].level.name if w[2].raised else 'cleared'}-{w[3]}"
+        for w in WAYS
+    ],
 )
 async def test_a_connection_cut_anywhere_ends_in_the_right_state(
     release: str, standing: Any, given: Any, method: str, moment: str, code: int | None
@@ -392,7 +395,9 @@ async def test_a_connection_cut_anywhere_ends_in_the_right_state(
         async with session_with(nas) as session:
             proof = await deliver(session, given)
         assert proof.raised is given.raised
-        assert [(entry["uuid"], entry["dismissed"]) for entry in nas.alerts] == ([(proof.uuid, False)] if given.raised else [])
+        assert [(entry["uuid"], entry["dismissed"]) for entry in nas.alerts] == (
+            [(proof.uuid, False)] if given.raised else []
+        )
 
 
 @both_ways
@@ -482,7 +487,10 @@ async def test_a_frame_without_end_is_not_read() -> None:
     ("error", "verdict"),
     [
         ({"code": -32000, "message": "Maximum number of concurrent calls (20) has exceeded"}, Verdict.RETRY_NOW),
-        ({"code": -32001, "message": "m", "data": {"error": 207, "reason": "[ENOTAUTHENTICATED] No"}}, Verdict.RETRY_NOW),
+        (
+            {"code": -32001, "message": "m", "data": {"error": 207, "reason": "[ENOTAUTHENTICATED] No"}},
+            Verdict.RETRY_NOW,
+        ),
         ({"code": -32001, "message": "m", "data": {"error": 22, "reason": "'text'"}}, Verdict.RETRY_NOW),
         ({"code": -32601, "message": "Method does not exist"}, Verdict.UNSUPPORTED),
         (None, Verdict.RETRY_NOW),

@@ -18,7 +18,9 @@ TRANSCRIPTS = Path(__file__).parents[1] / "data" / "truenas" / "transcripts"
 
 def _recorded() -> list[dict[str, Any]]:
     """Every error object that a release answered."""
-    frames = [json.loads(line) for path in sorted(TRANSCRIPTS.glob("*.jsonl")) for line in path.read_text().splitlines()]
+    frames = [
+        json.loads(line) for path in sorted(TRANSCRIPTS.glob("*.jsonl")) for line in path.read_text().splitlines()
+    ]
     return [frame["recv"]["error"] for frame in frames if "error" in frame.get("recv", {})]
 
 
@@ -106,7 +108,9 @@ def test_an_api_key_that_a_server_repeats_is_not_repeated() -> None:
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["code", "data", "message", "error", "reason"]), inner),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.sampled_from(["code", "data", "message", "error", "reason"]), inner)
+    ),
 )
 
 

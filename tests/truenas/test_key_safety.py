@@ -22,7 +22,18 @@ from borgwatch.truenas.errors import InsecureTransport, LoginRefused, NotTrusted
 from borgwatch.truenas.session import log_in, open_session
 from borgwatch.truenas.simulator import Simulator
 from tests.truenas.conftest import Shorten
-from tests.truenas.world import SECRET, Stub, Told, connection_at, login_at, methods, now, raw_server, session_at, session_with
+from tests.truenas.world import (
+    SECRET,
+    Stub,
+    Told,
+    connection_at,
+    login_at,
+    methods,
+    now,
+    raw_server,
+    session_at,
+    session_with,
+)
 
 
 def _port(url: str | None) -> int:

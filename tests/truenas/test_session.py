@@ -234,7 +234,9 @@ async def test_a_user_name_of_any_shape_is_fit_to_be_printed(name: str) -> None:
             assert len(session.username) <= 100
 
 
-@pytest.mark.parametrize("options", [None, [], True, {}, {"legacy_jobs": True}, {"legacy_jobs": 0}, {"legacy_jobs": None}])
+@pytest.mark.parametrize(
+    "options", [None, [], True, {}, {"legacy_jobs": True}, {"legacy_jobs": 0}, {"legacy_jobs": None}]
+)
 async def test_only_the_option_answered_as_off_counts_as_off(options: Any) -> None:
     async with Stub({"core.set_options": options}) as stub, session_at(stub.url) as session:
         assert not session.waits_for_jobs
@@ -276,14 +278,20 @@ OLD_OPTIONS = {"core.set_options": None, "core.bulk": 118}
         ([{"state": "SUCCESS", "result": []}], NoAnswer, "without saying how"),
         ([{"state": "SUCCESS", "result": [None]}], NoAnswer, "without saying how"),
         ([{"state": "SUCCESS", "result": {"error": None}}], NoAnswer, "without saying how"),
-        ([{"state": "SUCCESS", "result": [{"error": "[EFAULT] Invalid alert class: 'X'"}]}], CallFailed, "Invalid alert"),
+        (
+            [{"state": "SUCCESS", "result": [{"error": "[EFAULT] Invalid alert class: 'X'"}]}],
+            CallFailed,
+            "Invalid alert",
+        ),
         ([{"state": "FAILED", "error": "[EPERM] Not authorized"}], CallFailed, "full administrator"),
         ([{"state": "FAILED"}], CallFailed, "no reason given"),
         ([{"state": "ABORTED", "error": None}], CallFailed, "no reason given"),
     ],
     ids=lambda value: str(value)[:60],
 )
-async def test_a_job_of_25_04_that_did_not_plainly_succeed_is_an_error(jobs: Any, error: type[Exception], says: str) -> None:
+async def test_a_job_of_25_04_that_did_not_plainly_succeed_is_an_error(
+    jobs: Any, error: type[Exception], says: str
+) -> None:
     async with Stub({**OLD_OPTIONS, "core.get_jobs": jobs}) as stub, session_at(stub.url) as session:
         with pytest.raises(error, match=says.replace("[", r"\[")):
             await session.run_job("alert.oneshot_create", "ScrubNotStarted", {})

@@ -139,7 +139,9 @@ async def test_an_expired_certificate_is_refused_and_called_so(tmp_path: Path) -
     assert "expired" in message
 
 
-@pytest.mark.parametrize("content", [None, b"", b"rubbish", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+@pytest.mark.parametrize(
+    "content", [None, b"", b"rubbish", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
 async def test_a_certificate_file_that_cannot_be_used_is_named(content: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "ca.pem"
     if content is not None:

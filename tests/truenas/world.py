@@ -88,9 +88,7 @@ class Told:
         self.verdicts.append(verdict)
 
 
-def login_at(
-    url: str, *, key: str = SECRET, username: str | None = None, trust: Trust | None = None
-) -> Login:
+def login_at(url: str, *, key: str = SECRET, username: str | None = None, trust: Trust | None = None) -> Login:
     """Make a login; without `trust` the certificate that simulators and stubs share is trusted by fingerprint."""
     trust = trust or Trust(verify=False, fingerprint=default_certificate().fingerprint)
     return Login(parse_address(url), ApiKey(Secret(key)), trust, username)
@@ -209,7 +207,9 @@ class Stub:
     Without a table it lets every key in as a full administrator and lists no alert.
     """
 
-    def __init__(self, answers: dict[str, Any] | None = None, *, http: Callable[[Request], Response | None] | None = None):
+    def __init__(
+        self, answers: dict[str, Any] | None = None, *, http: Callable[[Request], Response | None] | None = None
+    ):
         self.answers = {**_HAPPY, **(answers or {})}
         self.paths: list[str] = []
         self.calls: list[str] = []
