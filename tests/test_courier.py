@@ -298,7 +298,7 @@ async def test_a_slow_read_back_is_tried_again(monkeypatch: pytest.MonkeyPatch) 
     """The alert was made, the proof did not come: it is looked for again, and not made twice."""
     async with Simulator(NEW, rate_limit=None) as nas, _at_work(nas.url) as site:
         await site.client.session()
-        monkeypatch.setitem(Connection.call.__kwdefaults__, "timeout", 0.1)
+        monkeypatch.setitem(Connection.call.__kwdefaults__ or {}, "timeout", 0.1)
         site.put(_of(1))
         await nas.changed(creations)
         nas.faults.never_answer.add("alert.list")

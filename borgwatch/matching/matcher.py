@@ -6,6 +6,7 @@ The first rule that matches speaks for the line; the rules of the user's files a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from hashlib import blake2b
 
 from borgwatch.matching.conditions import BUILT_IN_FIELDS, field_value
@@ -14,6 +15,8 @@ from borgwatch.matching.templates import one_line
 from borgwatch.model import FieldValue, Line, Phase, Record, Signal, is_event_name
 
 __all__ = ["Matcher", "line_id"]
+
+_CLOCK_SKEW = timedelta(days=1)  # zones and clocks that are a little off
 
 
 class Matcher:
@@ -53,7 +56,7 @@ def _signal(rule: Rule, record: Record, captures: dict[str, str], line: Line) ->
         source=record.source,
         line_id=line_id(line),
         read_at=line.read_at,
-        time=record.time,
+        time=_believable(record, line),
         operation=rule.operation,
         outcome=rule.outcome,
         event=event,
@@ -65,6 +68,11 @@ def _signal(rule: Rule, record: Record, captures: dict[str, str], line: Line) ->
         captured=kept,
         past=line.past,
     )
+
+
+def _believable(record: Record, line: Line) -> datetime | None:
+    """The line's own time, unless it lies in the future: that would keep the dead-man's switch quiet."""
+    return record.time if record.time is not None and record.time <= line.read_at + _CLOCK_SKEW else None
 
 
 def _default_message(rule: Rule, record: Record) -> str:

@@ -271,8 +271,8 @@ def _explained(error: Exception, address: Address, url: str) -> Unreachable | No
         )
     if isinstance(error, ssl.SSLError) or (url.startswith("wss:") and isinstance(error, _CUT_OFF)):
         return Unreachable(
-            f"{where} does not speak TLS there ({str(error) or 'it hung up'}); is this the HTTPS port of TrueNAS? The API"
-            " key is never sent unencrypted, for TrueNAS would revoke it"
+            f"{where} does not speak TLS there ({str(error) or 'it hung up'}); is this the HTTPS port of TrueNAS? The"
+            " API key is never sent unencrypted, for TrueNAS would revoke it"
         )
     if isinstance(error, socket.gaierror):
         return Unreachable(f"the name {address.host} cannot be resolved ({error.strerror}); is it spelt right?")

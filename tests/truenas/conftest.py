@@ -19,7 +19,7 @@ def call_timeout(monkeypatch: pytest.MonkeyPatch) -> Shorten:
     """Shorten how long a call waits: `call_timeout(0.2)`."""
 
     def shorten(seconds: float) -> None:
-        monkeypatch.setitem(Connection.call.__kwdefaults__, "timeout", seconds)
+        monkeypatch.setitem(Connection.call.__kwdefaults__ or {}, "timeout", seconds)
         monkeypatch.setattr("borgwatch.truenas.session.JOB_TIMEOUT", seconds)
 
     return shorten

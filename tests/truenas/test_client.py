@@ -247,11 +247,11 @@ async def test_a_witness_that_fails_leaves_no_dead_session_behind() -> None:
 
     class Broken(Witness):
         def ready(self, session: Session) -> None:
-            raise RuntimeError("no room")
+            raise RuntimeError(f"no room for {session.username}")
 
     async with Simulator(NEW) as nas:
         client = Client(login_at(nas.url), Broken(), now)
-        with pytest.raises(RuntimeError, match="no room"):
+        with pytest.raises(RuntimeError, match="no room for root"):
             await client.run()
 
         assert client.session_now is None

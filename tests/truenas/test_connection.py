@@ -266,7 +266,7 @@ async def test_an_answer_with_a_wrong_number_is_not_taken(number: Any) -> None:
 
 
 FRAMES: list[Any] = [
-    "", "{", "null", "[]", "5", "[" * 100_000, b"\x00\xff", b"{}", '{"jsonrpc": "2.0", "id": null, "error": {"code": -32700}}',
+    "", "{", "null", "[]", "5", "[" * 100_000, b"\x00\xff", b"{}", '{"id": null, "error": {"code": -32700}}',
     '{"id": 1e999}', '{"id": ' + "9" * 5000 + "}", '{"method": "collection_update"}', '{"method": null, "result": 1}',
     '{"method": "notify_unsubscribed", "params": 5, "id": 1}', "\ud7ff\U0010ffff",
 ]  # fmt: skip
@@ -295,7 +295,7 @@ async def test_a_text_frame_that_is_no_text_ends_the_connection() -> None:
 async def test_a_flood_of_notices_does_not_keep_a_call_from_ending() -> None:
     async def flood(_: Stub, connection: ServerConnection, __: dict[str, Any]) -> None:
         while True:
-            for _ in range(50):
+            for _notice in range(50):
                 await connection.send('{"method": "collection_update", "params": {}}')
             await asyncio.sleep(0)  # the server shares the loop with the client
 
@@ -416,7 +416,7 @@ async def test_a_call_that_cannot_be_sent_leaves_nothing_behind(caplog: pytest.L
             await connection.call("freeze", timeout=0.05)
         calls = [asyncio.create_task(connection.call("fill", secrets.token_hex(30_000))) for _ in range(400)]
         async with asyncio.timeout(5):
-            while connection._socket.transport.get_write_buffer_size() == 0:
+            while connection._socket.transport.get_write_buffer_size() == 0:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0)
 
         connection._socket.transport.abort()
@@ -466,9 +466,8 @@ async def test_a_cancelled_attempt_leaves_no_socket_and_no_task(stage: str) -> N
 async def test_a_session_that_ends_leaves_no_task(call_timeout: Shorten) -> None:
     call_timeout(2)
     before = asyncio.all_tasks()
-    async with Stub() as stub:
-        async with session_at(stub.url):
-            pass
+    async with Stub() as stub, session_at(stub.url):
+        pass
     for _ in range(5):
         await asyncio.sleep(0)
     assert asyncio.all_tasks() == before

@@ -51,7 +51,7 @@ def test_a_certificate_is_read() -> None:
 
 @pytest.mark.parametrize("der", [b"", b"not a certificate", b"\x30\x03\x02\x01\x05"])
 def test_what_is_no_certificate_is_refused(der: bytes) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         Certificate.from_der(der)
 
 
@@ -228,7 +228,7 @@ async def test_a_pin_is_kept_before_the_key_goes_out() -> None:
 
     class Full(Pins):
         def set_pin(self, host: str, pin: Pin) -> None:
-            raise OSError(28, "No space left on device")
+            raise OSError(28, "No space left on device", f"{host}-{pin.fingerprint}")
 
     async with Simulator() as nas:
         with pytest.raises(OSError, match="No space left"):
