@@ -275,7 +275,7 @@ class Follower:
                 is_read = self._take(key, followed, file, look)
         except FileNotFoundError:
             look.more = True
-            return True
+            return False
         except OSError as error:
             self._ledger.wrong(*explain(where, error))
             return True
@@ -352,9 +352,18 @@ def _seen(known: Followed | None, file: OpenFile | None, moment: Moment) -> Seen
     return Seen(
         same=file.stamp.identity == (known.position.device, known.position.inode),
         size=compare(file.stamp.size, known.position.offset),
-        anchor=holds(file, known.position),
+        anchor=holds(file, known.position) and not _may_be_another(known.position, file.stamp),
         patient=known.stamp == file.stamp and moment.monotonic - known.since >= _PATIENCE,
     )
+
+
+def _may_be_another(position: Position, stamp: Stamp) -> bool:
+    """Tell whether an empty file may have been replaced: nothing proves it then but that it was not changed.
+
+    To start over costs nothing, and finds what was live in between.
+    """
+    proof = proof_of(position)
+    return position.offset == 0 and proof is not None and proof.changed_ns != stamp.changed_ns
 
 
 def _changed_ns(followed: Followed) -> int:

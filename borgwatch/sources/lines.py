@@ -62,7 +62,8 @@ def split(block: bytes, at: int, *, skipping: bool = False, limit: int = MAX_LIN
     end = at + start
     for raw in complete:
         end += len(raw) + 1
-        pieces.append(_piece(raw.removesuffix(_CR), end, limit))
+        line = raw[:-1] if raw.endswith(_CR) else raw
+        pieces.append(Piece(line, end) if len(line) <= limit else _cut(line, end, limit))
     if len(tail.removesuffix(_CR)) <= limit:
         return Split(tuple(pieces), end, skipping=False, tail=len(tail))
     content = tail.lstrip(_NUL)
@@ -78,8 +79,6 @@ def rest(tail: bytes, at: int) -> Piece:
     return Piece(tail.removesuffix(_CR), at + len(tail))
 
 
-def _piece(data: bytes, end: int, limit: int) -> Piece:
-    if len(data) <= limit:
-        return Piece(data, end)
-    content = data.lstrip(_NUL)
+def _cut(line: bytes, end: int, limit: int) -> Piece:
+    content = line.lstrip(_NUL)
     return Piece(content[:limit], end, truncated=len(content) > limit)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from hashlib import blake2b
 
-from borgwatch.model import Line, Position
+from borgwatch.model import Position
 from borgwatch.sources.lines import Piece
 
 __all__ = [
@@ -35,7 +35,6 @@ __all__ = [
     "compare",
     "decide",
     "fingerprint",
-    "is_past",
     "proof_of",
     "proves",
     "shifted",
@@ -103,7 +102,7 @@ def fingerprint(before: bytes, changed_ns: int, pieces: Iterable[Piece], known: 
     `before` are the `span_before` bytes before it, `pieces` the lines that were read last, which come after those
     of the `known` proof.
     """
-    trail = [*(known.trail if known else ()), *(_line_digest(piece) for piece in pieces)]
+    trail = [*(known.trail if known else ()), *(_line_digest(piece) for piece in deque(pieces, TRAIL))]
     return Proof(_digest(before), changed_ns, tuple(trail[-TRAIL:])).pack()
 
 
@@ -257,8 +256,3 @@ def compare(size: int, offset: int) -> Size:
     if size == offset:
         return Size.EQUAL
     return Size.LESS if size < offset else Size.MORE
-
-
-def is_past(line: Line) -> bool:
-    """Tell whether the line was there before borgwatch first saw its file: to learn from, not to alert about."""
-    return line.position.offset <= line.position.past_until

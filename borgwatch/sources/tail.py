@@ -59,7 +59,7 @@ class Tree:
     """The files to follow below one directory; their sources are named `name` and the path below it.
 
     With `first_start`, files without a restored position that are there at the first look hold the past: they are
-    read from the `start`, "beginning" or "end", and `position.is_past` tells of each of their lines that it is past.
+    read from the `start`, "beginning" or "end", and `Line.past` tells of each of their lines that it is past.
     Every other file is read from its beginning, as new. `now` gives aware times, `monotonic` seconds.
 
     A last line without its end is delivered as it stands when nothing was added for `settle`. A rotated file is
@@ -103,12 +103,12 @@ class Tree:
 
     def scan(self) -> Mapping[str, Path]:
         """Find the sources that are there now, and their paths; what is wrong with them comes with the next batch."""
-        self._found = self._walker.walk(self._ledger, self._states)
+        self._walk()
         return {source: Path(path) for source, path in self._found.items()}
 
     def read(self, budget: int) -> Batch:
         """Look at all files and read what is new, at most `budget` bytes in all, but at least one longest line."""
-        self.scan()
+        self._walk()
         left = max(budget, self._limits.least)
         moment = Moment(self._now(), self._monotonic())
         look = Look(moment, dict(self._states), Tracer(self._walker.paths_with), left, left)
@@ -130,12 +130,16 @@ class Tree:
         self._states = look.states
         self._is_first = False
 
+    def _walk(self) -> None:
+        self._found = self._walker.walk(self._ledger, self._states)
+
     def _due(self, look: Look) -> list[str]:
         """List the sources to be opened: the known ones first, because they may own what a new name shows."""
-        known = sorted(source for source in look.sources if not self._is_at_rest(source, look))
+        sources = look.sources
+        known = sorted(source for source in sources if not self._is_at_rest(source, look))
         turn = bisect_left(known, self._turn)
-        new = [source for source in self._found if source not in look.sources and not self._is_alias(source, look)]
-        for where in self._troubled.difference(look.sources, new):
+        new = [source for source in self._found if source not in sources and not self._is_alias(source, look)]
+        for where in self._troubled.difference(sources, new):
             self._ledger.fine(where)
         self._troubled.clear()
         return [*known[turn:], *known[:turn], *new]

@@ -184,6 +184,8 @@ class Walker:
         return _Entry(entry.path, inode, is_link, self.source(entry.path), live_names(entry.name))
 
     def _is_generation(self, file: _Entry, directory: _Directory, known: Container[str]) -> bool:
+        if not file.lives:
+            return False
         parent = os.path.dirname(file.path)
         return any(live in directory.files or self.source(os.path.join(parent, live)) in known for live in file.lives)
 

@@ -1,20 +1,27 @@
-"""An alert raised, read back, cleared. What is not in `alert.list` as we sent it has not been delivered.
+"""Alerts raised, read back, cleared. What is not in `alert.list` as we sent it has not been delivered.
 
-`deliver` makes TrueNAS show what an alert asks for, and returns only when that was read back. It may be called
-again for the same alert at any time: what is shown already is left alone, so a crash between delivery and its
-record shows nothing twice.
+`deliver_all` makes TrueNAS show what some alerts ask for: it looks once at what is shown, does what is missing, a few
+calls at a time, and looks again. Only that second look makes a `Delivered`. It may be called again for the same
+alerts at any time: what is shown already is left alone, so a crash between delivery and its record shows nothing
+twice.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from borgwatch.model import Alert
 from borgwatch.truenas.alerts import Listed, alert_class_for, alert_text_for, ours
-from borgwatch.truenas.errors import CallFailed, NoAnswer, NotShown, Verdict
+from borgwatch.truenas.errors import CallFailed, NoAnswer, NotShown, TrueNASError, Verdict
 from borgwatch.truenas.session import Session
 
-__all__ = ["Delivered", "deliver"]
+__all__ = ["Delivered", "Todo", "deliver", "deliver_all", "todo"]
+
+AT_ONCE = 8
+"""Calls under way at a time: TrueNAS runs ten of a connection and refuses the twenty-first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,59 +33,104 @@ class Delivered:
     uuid: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """What is missing between what TrueNAS shows and what an alert asks for."""
+
+    remove: tuple[Listed, ...] = ()
+    create: bool = False
+
+
+def todo(alert: Alert, shown: Sequence[Listed]) -> Todo:
+    """Decide what to do, given what is shown under the alert's key.
+
+    An alert of another class goes. One of the right class stays where it says the right thing; it is refreshed where
+    it says something else, unless people are to be told anew or have dismissed it: then it goes first, for a second
+    creation of the same key tells nobody and leaves a hidden alert hidden.
+    """
+    if not alert.raised:
+        return Todo(remove=tuple(shown))
+    wanted, text = alert_class_for(alert), alert_text_for(alert)
+    remove = [listed for listed in shown if listed.alert_class is not wanted]
+    standing = [listed for listed in shown if listed.alert_class is wanted]
+    if any(listed.text == text and not listed.dismissed for listed in standing):
+        return Todo(tuple(remove))
+    remove += [listed for listed in standing if alert.renotify or listed.dismissed]
+    return Todo(tuple(remove), create=True)
+
+
 async def deliver(session: Session, alert: Alert) -> Delivered:
     """Make TrueNAS show `alert`, or no longer show it; raises `TrueNASError` while that is not proven."""
-    if not alert.raised:
-        return await _clear(session, alert)
-    if not session.is_full_admin:
+    (result,) = await deliver_all(session, [alert])
+    if isinstance(result, TrueNASError):
+        raise result
+    return result
+
+
+async def deliver_all(session: Session, alerts: Sequence[Alert]) -> list[Delivered | TrueNASError]:
+    """Make TrueNAS show what `alerts` (of different keys) ask for; returns the proof or the error of each."""
+    try:
+        before = await _listed(session)
+    except TrueNASError as error:
+        return [error for _ in alerts]
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def attempt(alert: Alert) -> TrueNASError | None:
+        async with slots:
+            try:
+                await _bring_about(session, alert, todo(alert, ours(before, alert.key)))
+            except TrueNASError as error:
+                return error
+        return None
+
+    errors = await asyncio.gather(*map(attempt, alerts))
+    try:
+        after = await _listed(session)
+    except TrueNASError as error:
+        return [earlier or error for earlier in errors]
+    return [error or _proof(alert, after) for alert, error in zip(alerts, errors, strict=True)]
+
+
+async def _listed(session: Session) -> list[Any]:
+    entries = await session.call("alert.list")
+    if not isinstance(entries, list):
+        raise NoAnswer("alert.list: TrueNAS answered with something that is no list of alerts, which proves nothing")
+    return entries
+
+
+async def _bring_about(session: Session, alert: Alert, work: Todo) -> None:
+    """Remove, and wait for it: a removal that is still under way would swallow the notification of what follows."""
+    if work.create and not session.is_full_admin:
         raise CallFailed(
             f"the API key of {session.username} may not make alerts: TrueNAS lets only full administrators do so",
             Verdict.USER, -32001, 13, "",
         )  # fmt: skip
-    return await _raise(session, alert)
-
-
-async def _raise(session: Session, alert: Alert) -> Delivered:
-    wanted, text = alert_class_for(alert), alert_text_for(alert)
-    standing = None
-    for listed in await _listed(session, alert.key):
-        if listed.alert_class is not wanted:
-            await _remove(session, alert.key, listed)
+    for listed in work.remove:
+        if listed.alert_class.erased_by_dismiss:
+            await session.call("alert.dismiss", listed.uuid)
         else:
-            standing = listed
-    if standing is not None:
-        if standing.text == text and not standing.dismissed:
-            return Delivered(True, wanted.name, standing.uuid)
-        if alert.renotify or standing.dismissed:
-            await _remove(session, alert.key, standing)
-    await session.run_job("alert.oneshot_create", wanted.name, wanted.arguments(alert.key, text))
-    for listed in await _listed(session, alert.key):
+            key = listed.alert_class.stored_key(alert.key)
+            await session.run_job("alert.oneshot_delete", listed.alert_class.name, key)
+    if work.create:
+        wanted = alert_class_for(alert)
+        arguments = wanted.arguments(alert.key, alert_text_for(alert))
+        await session.run_job("alert.oneshot_create", wanted.name, arguments)
+
+
+def _proof(alert: Alert, entries: list[Any]) -> Delivered | NotShown:
+    """Look for the alert in what TrueNAS lists."""
+    shown = ours(entries, alert.key)
+    if not alert.raised:
+        if shown:
+            return NotShown(
+                f"TrueNAS still shows the alert {alert.key} ({shown[0].alert_class.name}) after its removal"
+            )
+        return Delivered(False)
+    wanted, text = alert_class_for(alert), alert_text_for(alert)
+    for listed in shown:
         if listed.alert_class is wanted and listed.text == text and not listed.dismissed:
             return Delivered(True, wanted.name, listed.uuid)
-    raise NotShown(
+    return NotShown(
         f"TrueNAS accepted the alert {alert.key}, yet does not list it; is the policy of the alert class"
         f" {wanted.name} set to NEVER, or was it dismissed at this moment?"
     )
-
-
-async def _clear(session: Session, alert: Alert) -> Delivered:
-    for listed in await _listed(session, alert.key):
-        await _remove(session, alert.key, listed)
-    if left := await _listed(session, alert.key):
-        raise NotShown(f"TrueNAS still shows the alert {alert.key} ({left[0].alert_class.name}) after it was removed")
-    return Delivered(False)
-
-
-async def _listed(session: Session, key: str) -> list[Listed]:
-    entries = await session.call("alert.list")
-    if not isinstance(entries, list):
-        raise NoAnswer("alert.list: TrueNAS did not answer with a list, which proves nothing")
-    return ours(entries, key)
-
-
-async def _remove(session: Session, key: str, listed: Listed) -> None:
-    """Take one alert away, and wait for it: a removal that is still under way would swallow the next notification."""
-    if listed.alert_class.erased_by_dismiss:
-        await session.call("alert.dismiss", listed.uuid)
-    else:
-        await session.run_job("alert.oneshot_delete", listed.alert_class.name, listed.alert_class.stored_key(key))

@@ -17,7 +17,7 @@ from typing import Any
 from borgwatch.truenas.address import Address
 from borgwatch.truenas.connection import Connection, Trust, open_connection
 from borgwatch.truenas.credentials import ApiKey
-from borgwatch.truenas.errors import CallFailed, LoginRefused, NoAnswer, Verdict, job_failed, said
+from borgwatch.truenas.errors import CallFailed, InsecureTransport, LoginRefused, NoAnswer, Verdict, job_failed, said
 from borgwatch.truenas.trust import Certificate, PinVerdict
 
 __all__ = ["Login", "Session", "log_in", "open_session"]
@@ -27,6 +27,7 @@ JOB_TIMEOUT = 300.0  # alerts are made behind the lock of a check that runs ever
 _JOB_POLL = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 _OPTIONS = {"legacy_jobs": False, "private_methods": True, "py_exceptions": False}
 _RUN_STATE = "unexpected authenticator run state"  # 25.04.1 to 25.10: key unknown to this user, revoked or deleted
+_SINCE_25_04_2 = "may_create_auth_token"  # 25.04.2 to 25.10 stumble over `auth.mechanism_choices` before a login
 _REFUSALS = {
     "AUTH_ERR": "the API key or its user is wrong, or the key was revoked or deleted",
     "EXPIRED": "the API key has expired or was revoked (TrueNAS revokes a key that came in over ws:// at once)",
@@ -134,12 +135,30 @@ async def open_session(
 async def log_in(connection: Connection, login: Login) -> Session:
     """Set the options, log in and look at the rights; raises `TrueNASError`, and leaves the connection open then."""
     options = await connection.call("core.set_options", _OPTIONS)
+    if options is None and ":" in connection.link.peer:
+        await _refuse_25_04_0(connection)
     waits = isinstance(options, dict) and options.get("legacy_jobs") is False
     username, roles = await _log_in(connection, login)
     session = Session(connection, waits, username, roles)
     with contextlib.suppress(CallFailed):  # only for people to read
         session.release = said(await connection.call("system.version"), 100).removeprefix("TrueNAS-")
     return session
+
+
+async def _refuse_25_04_0(connection: Connection) -> None:
+    """Keep the key from 25.04.0 over IPv6, where it would be revoked even over TLS (mended in 25.04.1).
+
+    Before a login only this tells it from later ones that answer the options with null: since 25.04.2 the call breaks.
+    """
+    try:
+        await connection.call("auth.mechanism_choices")
+    except CallFailed as error:
+        if _SINCE_25_04_2 in error.reason:
+            return
+    raise InsecureTransport(
+        "TrueNAS 25.04.0 takes a connection over IPv6 for an unencrypted one and would revoke the API key at once, so"
+        " it was not sent. Give its IPv4 address, or update TrueNAS"
+    )
 
 
 async def _log_in(connection: Connection, login: Login) -> tuple[str, frozenset[str]]:

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from itertools import product
 
 import pytest
 
-from borgwatch.model import Line, Position
+from borgwatch.model import Position
 from borgwatch.sources.lines import split
 from borgwatch.sources.position import (
     ROWS,
@@ -19,7 +18,6 @@ from borgwatch.sources.position import (
     compare,
     decide,
     fingerprint,
-    is_past,
     proof_of,
     proves,
     shifted,
@@ -137,10 +135,3 @@ def test_other_content_and_repeated_lines_are_no_overlap(read: bytes, rewritten:
 def test_what_was_past_stays_past_in_a_rewritten_file() -> None:
     assert shifted(Position(1, 2, 100, past_until=130), 60).past_until == 90
     assert shifted(Position(1, 2, 100), 60).past_until == 0
-
-
-def test_the_line_that_ends_at_the_horizon_is_the_last_of_the_past() -> None:
-    now = datetime.now(UTC)
-
-    assert is_past(Line("s", b"", Position(1, 2, 10, past_until=10), now))
-    assert not is_past(Line("s", b"", Position(1, 2, 11, past_until=10), now))

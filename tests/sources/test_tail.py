@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from borgwatch.sources.position import is_past
 from borgwatch.sources.problems import Problem
 
 from .world import LINGER, SETTLE, World, append
@@ -519,7 +518,7 @@ def test_10_what_was_there_at_the_first_start_is_past(world: World) -> None:
     world.file("b.log", "new\n")
     world.catch_up()
 
-    assert [(line.data, is_past(line)) for line in world.lines] == [
+    assert [(line.data, line.past) for line in world.lines] == [
         (b"one", True),
         (b"two", True),
         (b"three", False),
@@ -540,7 +539,7 @@ def test_10_the_past_of_every_file_is_noted_before_the_first_is_read(world: Worl
     world.catch_up()
 
     assert len(world.lines) == 300
-    assert all(is_past(line) for line in world.lines)
+    assert all(line.past for line in world.lines)
 
 
 @pytest.mark.parametrize("content", ["one\ntwo\n", "one\n" * 50_000, "one\ntwo", "x" * 200_000, ""])
@@ -551,13 +550,13 @@ def test_10_a_first_start_at_the_end_reads_nothing_of_the_past(world: World, con
     world.catch_up()
     world.wait(SETTLE)
     world.catch_up()
-    assert all(is_past(line) for line in world.lines)
+    assert all(line.past for line in world.lines)
     assert len(world.lines) <= 1
     append(log, "\nnew\n")
     world.restart()
 
     assert world.catch_up()[-1:] == [b"new"]
-    assert not is_past(world.lines[-1])
+    assert not world.lines[-1].past
 
 
 # --- 11, 12: what is in the lines -----------------------------------------------------------------------------------

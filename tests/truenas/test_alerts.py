@@ -105,7 +105,8 @@ ENTRY: dict[str, Any] = {
 STRANGE: list[Any] = [
     None, True, 5, "text", {}, [], [None], [5], ["x"], [[]], [{}], [{"klass": None}], [{"klass": []}],
     [{"klass": "ScrubNotStarted"}], [{**ENTRY, "key": None}], [{**ENTRY, "key": [KEY]}],
-    [{**ENTRY, "key": json.dumps(KEY)}], [{**ENTRY, "klass": "CloudBackupTaskFailed"}], [{**ENTRY, "klass": "SMART"}], [{**ENTRY, "key": KEY + "x"}],
+    [{**ENTRY, "key": json.dumps(KEY)}], [{**ENTRY, "klass": "CloudBackupTaskFailed"}],
+    [{**ENTRY, "klass": "SMART"}], [{**ENTRY, "key": KEY + "x"}],
     [{**ENTRY, "key": KEY.upper()}], [{**ENTRY, "klass": "RsyncFailed", "key": json.dumps(5)}],
 ]  # fmt: skip
 

@@ -318,6 +318,16 @@ async def test_a_frame_that_drips_without_end_does_not_keep_a_call_from_ending()
             await connection.call("core.ping", timeout=0.3)
 
 
+async def test_a_certificate_that_cannot_be_read_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(_: bytes) -> None:
+        raise ValueError("error parsing asn1 value")
+
+    monkeypatch.setattr("borgwatch.truenas.connection.Certificate.from_der", unreadable)
+    async with Stub() as stub:
+        assert "cannot be read" in str(await _fails(stub.url))
+        assert stub.calls == []
+
+
 async def test_a_frame_that_unpacks_to_more_than_is_allowed_ends_the_connection() -> None:
     """The limit holds for what comes out of the compression."""
 

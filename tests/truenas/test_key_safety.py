@@ -20,7 +20,7 @@ from websockets.http11 import Request, Response
 from borgwatch.truenas.connection import open_connection
 from borgwatch.truenas.errors import InsecureTransport, LoginRefused, NotTrusted, TrueNASError, Unreachable, Verdict
 from borgwatch.truenas.session import log_in, open_session
-from borgwatch.truenas.simulator import Simulator
+from borgwatch.truenas.simulator import PROFILES, Simulator
 from tests.truenas.conftest import Shorten
 from tests.truenas.world import (
     SECRET,
@@ -190,6 +190,29 @@ async def test_names_are_resolved_to_ipv4_only(resolved: list[Any]) -> None:
     """On 25.04.0 a client with an IPv6 address counts as insecure even over TLS, and loses its key."""
     async with Simulator("25.04.0") as nas, session_at(f"wss://nas.test:{_port(nas.url)}"):
         assert set(resolved) == {socket.AF_INET}
+
+
+async def test_25_04_0_is_not_given_a_key_over_ipv6() -> None:
+    """An address may be one of IPv6; this release would revoke the key even over TLS."""
+    async with Simulator("25.04.0", host="::1") as nas:
+        with pytest.raises(InsecureTransport, match=r"25\.04\.0 .*IPv4"):
+            await open_session(login_at(nas.url), now, on_pin=Told())
+
+        assert not any("login" in method for method in methods(nas))
+        assert not nas.keys[0].revoked
+
+
+async def test_25_04_0_is_not_given_a_key_over_ipv6_even_if_it_will_not_say_what_it_is() -> None:
+    async with Simulator("25.04.0", host="::1") as nas:
+        nas.faults.rate_limited, nas.faults.rate_limit_pause = True, 0.0
+        with pytest.raises(InsecureTransport):
+            await open_session(login_at(nas.url), now, on_pin=Told())
+
+
+@pytest.mark.parametrize("release", [release for release in PROFILES if release != "25.04.0"])
+async def test_other_releases_are_logged_in_to_over_ipv6(release: str) -> None:
+    async with Simulator(release, host="::1") as nas, session_with(nas) as session:
+        assert session.is_full_admin
 
 
 @pytest.mark.parametrize("host", ["nas.test", "127.0.0.1"])

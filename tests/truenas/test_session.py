@@ -142,9 +142,8 @@ async def test_too_many_logins_are_not_followed_by_more(username: str | None) ->
 
 async def test_too_many_logins_while_the_owner_is_sought() -> None:
     async with Simulator("26.0.0-BETA.3", keys=[Key("borg", SECRET)]) as nas:
-        nas.faults.error["auth.login_with_api_key"] = {
-            "code": -32001, "message": "Method call error", "data": {"error": 16, "reason": "[EBUSY] Rate Limit Exceeded"},
-        }  # fmt: skip
+        data = {"error": 16, "reason": "[EBUSY] Rate Limit Exceeded"}
+        nas.faults.error["auth.login_with_api_key"] = {"code": -32001, "message": "Method call error", "data": data}
         assert (await _refused(nas)).verdict is Verdict.RETRY_LATER
 
 
@@ -180,6 +179,8 @@ async def test_any_other_answer_to_a_login_is_a_refusal_in_one_line(answer: Any,
     async with Stub({"auth.login_ex": answer, "auth.login_with_api_key": False}) as stub:
         error = await _refused(stub)
 
+        assert "auth.login_with_api_key" not in stub.calls
+
     assert isinstance(error, LoginRefused)
     assert says in str(error)
     assert len(str(error)) < 1000
@@ -198,9 +199,9 @@ async def test_keys_forbidden_by_a_security_mode_are_the_users_business() -> Non
 
 
 USERS: list[Any] = [
-    None, True, 1, "root", [], {}, {"pw_name": None}, {"privilege": None}, {"privilege": []}, {"privilege": {"roles": None}},
-    {"privilege": {"roles": {"$set": None}}}, {"privilege": {"roles": {"$set": "FULL_ADMIN"}}}, {"privilege": {"roles": 5}},
-    {"privilege": {"roles": {"$set": [None, 1, {}, []]}}},
+    None, True, 1, "root", [], {}, {"pw_name": None}, {"privilege": None}, {"privilege": []},
+    {"privilege": {"roles": None}}, {"privilege": {"roles": 5}}, {"privilege": {"roles": {"$set": None}}},
+    {"privilege": {"roles": {"$set": "FULL_ADMIN"}}}, {"privilege": {"roles": {"$set": [None, 1, {}, []]}}},
 ]  # fmt: skip
 
 
@@ -228,10 +229,10 @@ async def test_a_version_of_any_shape_is_only_for_people(version: Any) -> None:
 @pytest.mark.parametrize("name", ["a\nb\x1b", "x" * 100_000])
 async def test_a_user_name_of_any_shape_is_fit_to_be_printed(name: str) -> None:
     user = {"pw_name": name, "privilege": {"roles": {"$set": []}}}
-    async with Stub({"auth.login_ex": {"response_type": "SUCCESS", "user_info": user}}) as stub:
-        async with session_at(stub.url) as session:
-            assert session.username.isprintable()
-            assert len(session.username) <= 100
+    answer = {"response_type": "SUCCESS", "user_info": user}
+    async with Stub({"auth.login_ex": answer}) as stub, session_at(stub.url) as session:
+        assert session.username.isprintable()
+        assert len(session.username) <= 100
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """What the tests of the TrueNAS side share: logins, alerts, witnesses, and servers that answer as they are told.
 
 The simulator stands for a TrueNAS that works or breaks as TrueNAS does; `Stub` for one that answers whatever a test
-wants over real TLS; `RawServer` for something that is no TrueNAS at all.
+wants over real TLS; `raw_server` for something that is no TrueNAS at all.
 """
 
 from __future__ import annotations
@@ -209,7 +209,7 @@ class Stub:
 
     def __init__(
         self, answers: dict[str, Any] | None = None, *, http: Callable[[Request], Response | None] | None = None
-    ):
+    ) -> None:
         self.answers = {**_HAPPY, **(answers or {})}
         self.paths: list[str] = []
         self.calls: list[str] = []
