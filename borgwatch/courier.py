@@ -1,7 +1,7 @@
 """Takes alerts from the outbox to TrueNAS, and strikes them off only when they were read back.
 
-Oldest change first, one at a time; of each key only its newest state. An error that is the connection's ends the
-round, one that is the alert's own leaves the others their turn.
+Oldest change first, in batches; of each key only its newest state. An error that is the connection's ends the round,
+one that is the alert's own leaves the others their turn.
 """
 
 from __future__ import annotations
@@ -13,10 +13,14 @@ from typing import Protocol
 from borgwatch.journal import Pending
 from borgwatch.model import Alert
 from borgwatch.truenas.client import RETRY_LATER, Client, back_off
-from borgwatch.truenas.delivery import Delivered, deliver
+from borgwatch.truenas.delivery import Delivered, deliver_all
 from borgwatch.truenas.errors import NOT_AUTHENTICATED, CallFailed, ConnectionLost, NoAnswer, TrueNASError, Verdict
+from borgwatch.truenas.session import Session
 
 __all__ = ["Courier", "Outbox", "Receipts"]
+
+BATCH = 100
+"""Alerts between two looks at the list: enough to be fast, few enough that proofs are written down as they come."""
 
 
 class Outbox(Protocol):
@@ -40,16 +44,22 @@ class Receipts(Protocol):
 
 
 class Courier:
-    """Carries the outbox; `poke` says that something was put in."""
+    """Carries the outbox; `poke` says that something was put in, `reconnected` that there is a new session."""
 
     def __init__(self, outbox: Outbox, client: Client, receipts: Receipts) -> None:
         self._outbox = outbox
         self._client = client
         self._receipts = receipts
         self._poked = asyncio.Event()
+        self._not_before: dict[int, float] = {}
 
     def poke(self) -> None:
         """Say that the outbox has something new."""
+        self._poked.set()
+
+    def reconnected(self) -> None:
+        """Say that TrueNAS may be another than before: what it refused is worth another try."""
+        self._not_before.clear()
         self._poked.set()
 
     async def run(self) -> None:
@@ -66,28 +76,37 @@ class Courier:
             await self._wait(retry_in)
 
     async def _round(self, delay: float) -> float | None:
-        """Try every pending alert once; returns after how many seconds to try again, None if all are delivered."""
-        retry_in: float | None = None
+        """Try every pending alert that is due; returns after how many seconds to try again, None if all are done."""
         pending = self._outbox.pending()
-        for position, item in enumerate(pending):
+        now = time.monotonic()
+        self._not_before = {item.seq: when for item in pending if (when := self._not_before.get(item.seq, 0)) > now}
+        due = [item for item in pending if item.seq not in self._not_before]
+        for start in range(0, len(due), BATCH):
             session = self._client.session_now
-            if session is None:
+            if session is None or not await self._carry(session, due[start : start + BATCH], len(due) - start, delay):
                 return delay
-            began = time.monotonic()
-            try:
-                proof = await deliver(session, item.alert)
-            except TrueNASError as error:
-                wait = delay if error.verdict is Verdict.RETRY_NOW else RETRY_LATER
-                retry_in = wait if retry_in is None else min(retry_in, wait)
-                self._receipts.undelivered(item.alert, error, len(pending) - position, wait)
-                if isinstance(error, NoAnswer) or (isinstance(error, CallFailed) and error.errno == NOT_AUTHENTICATED):
-                    await self._client.drop()  # a call without an answer keeps one of the connection's few slots
-                if isinstance(error, ConnectionLost | NoAnswer):
-                    return retry_in
-            else:
+        return min((when - now for when in self._not_before.values()), default=None)
+
+    async def _carry(self, session: Session, batch: list[Pending], queue: int, delay: float) -> bool:
+        """Deliver a batch; returns whether the session is still good for more."""
+        began = time.monotonic()
+        results = await deliver_all(session, [item.alert for item in batch])
+        took = time.monotonic() - began
+        session_holds = True
+        for item, result in zip(batch, results, strict=True):
+            if isinstance(result, Delivered):
                 self._outbox.mark_delivered(item)
-                self._receipts.delivered(item.alert, proof, time.monotonic() - began)
-        return retry_in
+                self._receipts.delivered(item.alert, result, took)
+                queue -= 1
+                continue
+            wait = delay if result.verdict is Verdict.RETRY_NOW else RETRY_LATER
+            self._not_before[item.seq] = began + wait
+            self._receipts.undelivered(item.alert, result, queue, wait)
+            if isinstance(result, ConnectionLost | NoAnswer) or _is_logged_out(result):
+                session_holds = False
+        if not session_holds:  # a call without an answer keeps one of the connection's few slots
+            await self._client.drop()
+        return session_holds
 
     async def _wait(self, seconds: float | None) -> None:
         try:
@@ -95,3 +114,7 @@ class Courier:
                 await self._poked.wait()
         except TimeoutError:
             pass
+
+
+def _is_logged_out(error: TrueNASError) -> bool:
+    return isinstance(error, CallFailed) and error.errno == NOT_AUTHENTICATED

@@ -89,6 +89,7 @@ class Service:
             return []
         client = Client(login, self._report, now)
         self._courier = Courier(self._journal, client, self._report)
+        client.on_ready = self._courier.reconnected
         return [self._kept_up("client", client.run), self._kept_up("courier", self._courier.run)]
 
     def _kept_up(self, name: str, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:

@@ -167,7 +167,7 @@ async def test_an_alert_without_a_proof_stays_in_the_outbox(fault: str) -> None:
         assert site.witness.proofs == []
 
         setattr(nas.faults, fault, False)
-        site.courier.poke()
+        site.courier.reconnected()
         await site.until(lambda witness: witness.proofs)
         assert site.outbox.pending() == []
 

@@ -51,7 +51,7 @@ def back_off(chance: Callable[[], float] = random.random) -> Iterator[float]:
 
 
 class Client:
-    """Keeps one session up. `session_now` is the one that works at this moment, if any."""
+    """Keeps one session up. `session_now` is the one that works at this moment, if any; `on_ready` hears of each."""
 
     def __init__(self, login: Login, watcher: Watcher, now: Callable[[], datetime]) -> None:
         self._login = login
@@ -60,6 +60,7 @@ class Client:
         self._ready = asyncio.Event()
         self._hurry = asyncio.Event()
         self.session_now: Session | None = None
+        self.on_ready: Callable[[], None] = lambda: None
 
     async def run(self) -> None:
         """Keep a session up until cancelled."""
@@ -101,6 +102,7 @@ class Client:
             self.session_now = session
             self._ready.set()
             self._watcher.ready(session)
+            self.on_ready()
             reason = await session.connection.wait_closed()
         finally:
             self.session_now = None

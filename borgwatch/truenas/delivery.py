@@ -15,7 +15,7 @@ from typing import Any
 
 from borgwatch.model import Alert
 from borgwatch.truenas.alerts import Listed, alert_class_for, alert_text_for, ours
-from borgwatch.truenas.errors import CallFailed, NoAnswer, NotShown, TrueNASError, Verdict
+from borgwatch.truenas.errors import CallFailed, ConnectionLost, NoAnswer, NotShown, TrueNASError, Verdict
 from borgwatch.truenas.session import Session
 
 __all__ = ["Delivered", "Todo", "deliver", "deliver_all", "todo"]
@@ -73,22 +73,34 @@ async def deliver_all(session: Session, alerts: Sequence[Alert]) -> list[Deliver
         before = await _listed(session)
     except TrueNASError as error:
         return [error for _ in alerts]
-    slots = asyncio.Semaphore(AT_ONCE)
-
-    async def attempt(alert: Alert) -> TrueNASError | None:
-        async with slots:
-            try:
-                await _bring_about(session, alert, todo(alert, ours(before, alert.key)))
-            except TrueNASError as error:
-                return error
-        return None
-
-    errors = await asyncio.gather(*map(attempt, alerts))
+    errors = await _attempt_all(session, alerts, before)
     try:
         after = await _listed(session)
     except TrueNASError as error:
         return [earlier or error for earlier in errors]
     return [error or _proof(alert, after) for alert, error in zip(alerts, errors, strict=True)]
+
+
+async def _attempt_all(session: Session, alerts: Sequence[Alert], before: list[Any]) -> list[TrueNASError | None]:
+    """Bring all about, a few at a time; once the connection fails one of them, the rest is not tried."""
+    slots = asyncio.Semaphore(AT_ONCE)
+    broken: list[TrueNASError] = []
+
+    async def attempt(alert: Alert) -> TrueNASError | None:
+        async with slots:
+            if broken:
+                return broken[0]
+            try:
+                await _bring_about(session, alert, todo(alert, ours(before, alert.key)))
+            except TrueNASError as error:
+                if isinstance(error, ConnectionLost | NoAnswer):
+                    broken.append(error)
+                return error
+        return None
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(attempt(alert)) for alert in alerts]
+    return [task.result() for task in tasks]
 
 
 async def _listed(session: Session) -> list[Any]:
@@ -122,13 +134,16 @@ def _proof(alert: Alert, entries: list[Any]) -> Delivered | NotShown:
     shown = ours(entries, alert.key)
     if not alert.raised:
         if shown:
-            return NotShown(
-                f"TrueNAS still shows the alert {alert.key} ({shown[0].alert_class.name}) after its removal"
-            )
+            return NotShown(f"TrueNAS still shows the alert {alert.key} ({shown[0].alert_class.name}): it did not go")
         return Delivered(False)
     wanted, text = alert_class_for(alert), alert_text_for(alert)
     for listed in shown:
-        if listed.alert_class is wanted and listed.text == text and not listed.dismissed:
+        if listed.alert_class is not wanted:
+            return NotShown(
+                f"TrueNAS still shows an older alert {alert.key} ({listed.alert_class.name}) beside the new"
+            )
+    for listed in shown:
+        if listed.text == text and not listed.dismissed:
             return Delivered(True, wanted.name, listed.uuid)
     return NotShown(
         f"TrueNAS accepted the alert {alert.key}, yet does not list it; is the policy of the alert class"

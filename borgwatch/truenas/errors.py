@@ -80,9 +80,13 @@ class InsecureTransport(TrueNASError):
 
 
 class LoginRefused(TrueNASError):
-    """TrueNAS does not let this key in."""
+    """TrueNAS does not let this key in; `may_be_anothers` says that it may be the key of another user."""
 
     verdict = Verdict.USER
+
+    def __init__(self, message: str, *, may_be_anothers: bool = False) -> None:
+        super().__init__(message)
+        self.may_be_anothers = may_be_anothers
 
 
 class ConnectionLost(TrueNASError):

@@ -37,10 +37,6 @@ _REFUSALS = {
 _JOB_STATES = ("SUCCESS", "FAILED", "ABORTED")
 
 
-class _NotThisUser(LoginRefused):
-    """The key is refused for this user; it may be another's."""
-
-
 @dataclass(frozen=True, slots=True)
 class Login:
     """Who logs in where. `username` None means: `root`, and if that is refused, the owner that TrueNAS finds."""
@@ -165,8 +161,8 @@ async def _log_in(connection: Connection, login: Login) -> tuple[str, frozenset[
     first = login.username or DEFAULT_USERNAME
     try:
         return await _log_in_as(connection, login.key, first)
-    except _NotThisUser as refusal:
-        if login.username is not None:
+    except LoginRefused as refusal:
+        if login.username is not None or not refusal.may_be_anothers:
             raise
         found = await _log_in_as_owner(connection, login.key)
         if found is None:
@@ -179,7 +175,8 @@ async def _log_in_as(connection: Connection, key: ApiKey, username: str) -> tupl
         answer = await connection.call("auth.login_ex", key.login(username, connection.link))
     except CallFailed as error:
         if _RUN_STATE in error.reason:
-            raise _NotThisUser(f"login as {username} refused: {_REFUSALS['AUTH_ERR']}") from None
+            refused = f"login as {username} refused: {_REFUSALS['AUTH_ERR']}"
+            raise LoginRefused(refused, may_be_anothers=True) from None
         raise
     kind = answer.get("response_type") if isinstance(answer, dict) else None
     if kind == "SUCCESS":
@@ -188,8 +185,10 @@ async def _log_in_as(connection: Connection, key: ApiKey, username: str) -> tupl
         raise LoginRefused(
             f"this is the standby node of a pair; give the address of the active one: {said(answer.get('urls'))}"
         )
-    refused = _NotThisUser if kind in ("AUTH_ERR", "EXPIRED") else LoginRefused
-    raise refused(f"login as {username} refused: {_REFUSALS.get(str(kind), f'TrueNAS answers {said(kind, 100)}')}")
+    raise LoginRefused(
+        f"login as {username} refused: {_REFUSALS.get(str(kind), f'TrueNAS answers {said(kind, 100)}')}",
+        may_be_anothers=kind in ("AUTH_ERR", "EXPIRED"),
+    )
 
 
 async def _log_in_as_owner(connection: Connection, key: ApiKey) -> tuple[str, frozenset[str]] | None:

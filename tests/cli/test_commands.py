@@ -222,8 +222,8 @@ async def test_broken_rules_are_told_with_their_places_and_exit_2(tmp_path: Path
     done = await borgwatch("rules", "test", str(tmp_path))
     assert done.code == 2
     assert done.err.splitlines() == [
-        f"borgwatch: {path}:5:3: unknown key 'mach' in a rule (did you mean 'match'?)",
         f"borgwatch: {path}:4:3: rule my.a must say match:",
+        f"borgwatch: {path}:5:3: unknown key 'mach' in a rule (did you mean 'match'?)",
     ]
 
 
