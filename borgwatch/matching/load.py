@@ -152,10 +152,8 @@ class _PackReader:
     def _rule(self, node: Node, rule_id: str, entries: Mapping[str, Node]) -> Rule | None:
         document = self.document
         _require(document, node, entries, ("match",), f"rule {rule_id}")
-        if "match" not in entries:
-            return None
         names: set[str] = set(BUILT_IN_FIELDS)
-        when = _condition(document, entries["match"], "match", names)
+        when = _condition(document, entries["match"], "match", names) if "match" in entries else AnyOf(())
         phase, event = self._what_follows(node, rule_id, entries, names)
 
         def template(key: str) -> Template | None:

@@ -224,6 +224,7 @@ async def test_broken_rules_are_told_with_their_places_and_exit_2(tmp_path: Path
     assert done.err.splitlines() == [
         f"borgwatch: {path}:4:3: rule my.a must say match:",
         f"borgwatch: {path}:5:3: unknown key 'mach' in a rule (did you mean 'match'?)",
+        f"borgwatch: {path}:6:9: unknown event 'backup.failur' (did you mean 'backup.failure'?)",
     ]
 
 
