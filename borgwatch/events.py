@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 
 from borgwatch.model import OPERATIONS, Event, FieldValue, Level, Outcome, Signal, is_event_name
-from borgwatch.runs import Evidence, Run
+from borgwatch.run import Evidence, Run
 
 __all__ = ["LEVELS", "event_of_run", "event_of_signal", "human_bytes", "human_seconds", "title_of"]
 

@@ -22,7 +22,7 @@ import msgspec
 from borgwatch.deadman import JobState
 from borgwatch.errors import JournalError
 from borgwatch.model import Alert, Event, Position
-from borgwatch.runs import Run, Stream
+from borgwatch.run import Run, Stream
 from borgwatch.truenas.trust import Pin
 
 __all__ = ["Change", "Journal", "Pending"]

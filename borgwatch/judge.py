@@ -14,7 +14,8 @@ from borgwatch.decode import decode
 from borgwatch.events import event_of_run, event_of_signal
 from borgwatch.matching.matcher import Matcher
 from borgwatch.model import Event, Line, Phase
-from borgwatch.runs import Limits, Run, Stream, advance, finish, settle
+from borgwatch.run import Run, Stream
+from borgwatch.runs import Limits, advance, finish, settle
 
 __all__ = ["Judge", "Judged", "SourceRole"]
 

@@ -33,25 +33,18 @@ nothing is claimed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from borgwatch.model import FieldValue, Level, Outcome, Phase, Signal
+from borgwatch.model import Outcome, Phase, Signal
+from borgwatch.run import RANK, Evidence, Run, Stream, evidence_of, resolve, with_signal
 
-__all__ = ["ACTIONS", "Action", "Evidence", "Kind", "Limits", "Run", "Stream", "advance", "finish", "resolve", "settle"]
+__all__ = ["ACTIONS", "Action", "Kind", "Limits", "advance", "finish", "settle"]
 
 ALL = "all"
 """The operation that a script's summary line names."""
 
-_RANK = {
-    None: -1,
-    Outcome.SUCCESS: 0,
-    Outcome.SKIPPED: 1,
-    Outcome.WARNING: 2,
-    Outcome.STALLED: 3,
-    Outcome.FAILURE: 4,
-}
 _MAX_DONE = 8
 """How many ended runs of one session are remembered."""
 
@@ -69,74 +62,6 @@ class Limits:
     settle_warning: timedelta = timedelta(minutes=15)
     stalled: timedelta = timedelta(hours=24)
     session: timedelta = timedelta(minutes=30)
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """The line that tells most about how a run went; `weight` above 0 makes it firm (see `resolve`)."""
-
-    outcome: Outcome
-    rule: str
-    message: str
-    next_step: str = ""
-    weight: int = 0
-    level: Level | None = None
-    title: str = ""
-
-    @property
-    def strength(self) -> tuple[int, int]:
-        """What evidence is compared by: the worse outcome, then the weight."""
-        return _RANK[self.outcome], self.weight
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run. `outcome` is None while it is open, and after it ended if nothing told how it went.
-
-    `started` is the time of the first line that had one, or when the first line was read where none had;
-    `seen` is the time of the last line that had one, `read` when the last line was read; `starts` are the rules of
-    its start lines; `closed` says that a closing line ended it (rather than silence or what came next); `past` that
-    its last line was there before borgwatch was.
-    """
-
-    id: str
-    job: str
-    source: str
-    operation: str | None
-    started: datetime
-    read: datetime
-    seen: datetime | None = None
-    starts: tuple[str, ...] = ()
-    telling: Evidence | None = None
-    closing: Evidence | None = None
-    warnings: int = 0
-    errors: int = 0
-    outcome: Outcome | None = None
-    closed: bool = False
-    past: bool = False
-    fields: Mapping[str, FieldValue] = field(default_factory=dict)
-
-    @property
-    def ended(self) -> datetime:
-        """The best known time of the last line that bore on the run."""
-        return self.seen or self.read
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """What is known of one stream: the open run, the ended ones of this session, and its habits.
-
-    `closes` holds the operations that ended with a closing line the last time: where one is missing, that tells.
-    """
-
-    default_operation: str = "backup"
-    open: Run | None = None
-    done: tuple[Run, ...] = ()
-    closes: frozenset[str] = frozenset()
-
-    def last_done(self, operation: str | None) -> Run | None:
-        """The run of `operation` that ended last in this session; of any operation where it is None."""
-        return next((run for run in reversed(self.done) if operation in (None, run.operation)), None)
 
 
 class Kind(Enum):
@@ -191,25 +116,6 @@ ACTIONS: Mapping[tuple[bool, Kind], Action] = {
     (True, Kind.SUMMARY): Action.SUM_UP,
 }
 """The table of the module's docstring."""
-
-
-# -- how a run went ------------------------------------------------------------------------------------------
-
-
-def resolve(operation: str | None, evidence: Evidence | None, closing: Outcome | None) -> Outcome | None:
-    """Weigh what was found against what the closing line says.
-
-    Firm evidence (weight above 0) wins over a milder closing line; one case apart: a check that found damage and
-    still ends with success has repaired it, which is a warning. Soft evidence (any WARNING or ERROR line) yields to
-    the closing line, but an error before "success" leaves a warning.
-    """
-    found = evidence.outcome if evidence else None
-    firm = evidence is not None and evidence.weight > 0
-    if closing is None or found is None or _RANK[found] <= _RANK[closing]:
-        return found if closing is None else closing
-    if closing is Outcome.SUCCESS and found is Outcome.FAILURE and (not firm or operation == "verify"):
-        return Outcome.WARNING
-    return found if firm else closing
 
 
 # -- one signal -----------------------------------------------------------------------------------------------
@@ -338,20 +244,20 @@ def _open(stream: Stream, signal: Signal) -> _Result:
         started=signal.seen_at,
         read=signal.read_at,
     )
-    return replace(stream, open=_with(run, signal)), ()
+    return replace(stream, open=with_signal(run, signal)), ()
 
 
 def _add(stream: Stream, signal: Signal) -> _Result:
-    return replace(stream, open=_with(_there(stream.open), signal)), ()
+    return replace(stream, open=with_signal(_there(stream.open), signal)), ()
 
 
 def _close(stream: Stream, signal: Signal) -> _Result:
-    run = _with(_there(stream.open), signal)
+    run = with_signal(_there(stream.open), signal)
     outcome = resolve(run.operation or stream.default_operation, run.telling, signal.outcome)
     if run.operation is None and outcome is Outcome.SUCCESS and stream.last_done(stream.default_operation):
         return replace(stream, open=None), ()  # something succeeded, and nobody knows what
     operation = run.operation or stream.default_operation
-    return _end(stream, replace(run, operation=operation, closing=_evidence(signal), outcome=outcome, closed=True))
+    return _end(stream, replace(run, operation=operation, closing=evidence_of(signal), outcome=outcome, closed=True))
 
 
 def _open_close(stream: Stream, signal: Signal) -> _Result:
@@ -392,10 +298,10 @@ def _end_then(stream: Stream, signal: Signal, cut_off: str, follow: Callable[[St
 def _amend(stream: Stream, signal: Signal) -> _Result:
     """A run that had ended in silence gets what it was waiting for; it is told again only if its outcome changed."""
     run = _there(stream.last_done(signal.operation))
-    amended = _with(run, signal)
+    amended = with_signal(run, signal)
     if signal.phase is Phase.END:
         outcome = resolve(run.operation, amended.telling, signal.outcome)
-        amended = replace(amended, closing=_evidence(signal), closed=True)
+        amended = replace(amended, closing=evidence_of(signal), closed=True)
     else:
         outcome = resolve(run.operation, amended.telling, None)
     amended = replace(amended, outcome=outcome)
@@ -413,13 +319,13 @@ def _sum_up(stream: Stream, signal: Signal) -> _Result:
     pending = [run for run in runs if run.outcome in (None, Outcome.STALLED)]
     if signal.outcome is not Outcome.SUCCESS:
         found = [run.outcome or resolve(run.operation, run.telling, None) for run in runs]
-        told = any(_RANK[outcome] >= _RANK[signal.outcome] for outcome in found)
+        told = any(RANK[outcome] >= RANK[signal.outcome] for outcome in found)
         pending = [] if told else pending[:1] or [runs[0]]
     ended = []
     for run in pending:
         operation = run.operation or stream.default_operation
         outcome = resolve(operation, run.telling, signal.outcome)
-        ended.append(replace(run, operation=operation, closing=_evidence(signal), outcome=outcome, closed=True))
+        ended.append(replace(run, operation=operation, closing=evidence_of(signal), outcome=outcome, closed=True))
     by_id = {run.id: run for run in ended}
     left: tuple[Run, ...] = ()
     if stream.open is not None and stream.open.id not in by_id:
@@ -453,35 +359,3 @@ def _end(stream: Stream, run: Run) -> _Result:
     closes = stream.closes | {run.operation} if run.closed and run.operation else stream.closes
     stream = replace(stream, open=None, done=(*stream.done, run)[-_MAX_DONE:], closes=closes)
     return stream, (run,) if run.outcome is not None else ()
-
-
-def _with(run: Run, signal: Signal) -> Run:
-    """Add what a signal tells to a run."""
-    evidence = _evidence(signal) if signal.phase is not Phase.END else None
-    telling = run.telling
-    if evidence is not None and (telling is None or evidence.strength > telling.strength):
-        telling = evidence
-    starts = run.starts
-    if signal.phase is Phase.START and signal.rule not in starts:
-        starts = (*starts, signal.rule)
-    return replace(
-        run,
-        operation=run.operation or signal.operation,
-        started=signal.time if run.seen is None and signal.time is not None else run.started,
-        seen=signal.time or run.seen,
-        read=signal.read_at,
-        past=signal.past,
-        starts=starts,
-        telling=telling,
-        warnings=run.warnings + (evidence is not None and evidence.outcome is Outcome.WARNING),
-        errors=run.errors + (evidence is not None and evidence.outcome is Outcome.FAILURE),
-        fields={**run.fields, **signal.captured} if signal.captured else run.fields,
-    )
-
-
-def _evidence(signal: Signal) -> Evidence | None:
-    if signal.outcome is None:
-        return None
-    return Evidence(
-        signal.outcome, signal.rule, signal.message, signal.next_step, signal.weight, signal.level, signal.title
-    )

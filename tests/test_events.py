@@ -7,7 +7,7 @@ import pytest
 
 from borgwatch.events import LEVELS, event_of_run, event_of_signal, human_bytes, human_seconds, title_of
 from borgwatch.model import EVENT_NAMES, Event, FieldValue, Level, Outcome, Phase, Signal
-from borgwatch.runs import Evidence, Run
+from borgwatch.run import Evidence, Run
 
 T0 = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 RUN = Run(

@@ -18,7 +18,7 @@ from borgwatch.deadman import JobState
 from borgwatch.errors import JournalError
 from borgwatch.journal import Change, Journal
 from borgwatch.model import Alert, Event, FieldValue, Level, Outcome, Position
-from borgwatch.runs import Evidence, Run, Stream
+from borgwatch.run import Evidence, Run, Stream
 from borgwatch.truenas.trust import Pin
 
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)

@@ -16,7 +16,8 @@ from borgwatch.judge import Judge, SourceRole
 from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
 from borgwatch.model import Event, Line, Position
-from borgwatch.runs import Limits, Stream
+from borgwatch.run import Stream
+from borgwatch.runs import Limits
 
 DATA = Path(__file__).parent / "data" / "borg-logs"
 READ_AT = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)

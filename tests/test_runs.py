@@ -9,7 +9,8 @@ import pytest
 
 from borgwatch import runs
 from borgwatch.model import Outcome, Phase, Signal
-from borgwatch.runs import ACTIONS, Action, Evidence, Kind, Limits, Run, Stream, advance, finish, resolve, settle
+from borgwatch.run import RANK, Evidence, Run, Stream, resolve
+from borgwatch.runs import ACTIONS, Action, Kind, Limits, advance, finish, settle
 
 T0 = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 LIMITS = Limits()
@@ -278,7 +279,7 @@ def test_no_evidence_makes_a_closing_line_milder() -> None:
         evidence = Evidence(found, "rule", "", weight=weight) if found else None
         outcome = resolve(operation, evidence, closing)
         assert outcome is not None
-        assert runs._RANK[outcome] >= runs._RANK[closing]
+        assert RANK[outcome] >= RANK[closing]
 
 
 # -- silence --------------------------------------------------------------------------------------------------

@@ -18,7 +18,8 @@ from borgwatch.matching.matcher import Matcher
 from borgwatch.matching.templates import one_line
 from borgwatch.model import OPERATIONS, Event, Line, Position
 from borgwatch.redact import redact
-from borgwatch.runs import Limits, Stream
+from borgwatch.run import Stream
+from borgwatch.runs import Limits
 from borgwatch.sources.lines import MAX_LINE
 
 __all__ = ["command"]

@@ -1,0 +1,138 @@
+"""What is known of a run: its evidence, and how evidence and closing line make an outcome. Values, pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from borgwatch.model import FieldValue, Level, Outcome, Phase, Signal
+
+__all__ = ["RANK", "Evidence", "Run", "Stream", "evidence_of", "resolve", "with_signal"]
+
+RANK = {
+    None: -1,
+    Outcome.SUCCESS: 0,
+    Outcome.SKIPPED: 1,
+    Outcome.WARNING: 2,
+    Outcome.STALLED: 3,
+    Outcome.FAILURE: 4,
+}
+"""Outcomes from good to bad; None is a run of which nothing is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The line that tells most about how a run went; `weight` above 0 makes it firm (see `resolve`)."""
+
+    outcome: Outcome
+    rule: str
+    message: str
+    next_step: str = ""
+    weight: int = 0
+    level: Level | None = None
+    title: str = ""
+
+    @property
+    def strength(self) -> tuple[int, int]:
+        """What evidence is compared by: the worse outcome, then the weight."""
+        return RANK[self.outcome], self.weight
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run. `outcome` is None while it is open, and after it ended if nothing told how it went.
+
+    `started` is the time of the first line that had one, or when the first line was read where none had;
+    `seen` is the time of the last line that had one, `read` when the last line was read; `starts` are the rules of
+    its start lines; `closed` says that a closing line ended it (rather than silence or what came next); `past` that
+    its last line was there before borgwatch was.
+    """
+
+    id: str
+    job: str
+    source: str
+    operation: str | None
+    started: datetime
+    read: datetime
+    seen: datetime | None = None
+    starts: tuple[str, ...] = ()
+    telling: Evidence | None = None
+    closing: Evidence | None = None
+    warnings: int = 0
+    errors: int = 0
+    outcome: Outcome | None = None
+    closed: bool = False
+    past: bool = False
+    fields: Mapping[str, FieldValue] = field(default_factory=dict)
+
+    @property
+    def ended(self) -> datetime:
+        """The best known time of the last line that bore on the run."""
+        return self.seen or self.read
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What is known of one stream: the open run, the ended ones of this session, and its habits.
+
+    `closes` holds the operations that ended with a closing line the last time: where one is missing, that tells.
+    """
+
+    default_operation: str = "backup"
+    open: Run | None = None
+    done: tuple[Run, ...] = ()
+    closes: frozenset[str] = frozenset()
+
+    def last_done(self, operation: str | None) -> Run | None:
+        """The run of `operation` that ended last in this session; of any operation where it is None."""
+        return next((run for run in reversed(self.done) if operation in (None, run.operation)), None)
+
+
+def resolve(operation: str | None, evidence: Evidence | None, closing: Outcome | None) -> Outcome | None:
+    """Weigh what was found against what the closing line says.
+
+    Firm evidence (weight above 0) wins over a milder closing line; one case apart: a check that found damage and
+    still ends with success has repaired it, which is a warning. Soft evidence (any WARNING or ERROR line) yields to
+    the closing line, but an error before "success" leaves a warning.
+    """
+    found = evidence.outcome if evidence else None
+    firm = evidence is not None and evidence.weight > 0
+    if closing is None or found is None or RANK[found] <= RANK[closing]:
+        return found if closing is None else closing
+    if closing is Outcome.SUCCESS and found is Outcome.FAILURE and (not firm or operation == "verify"):
+        return Outcome.WARNING
+    return found if firm else closing
+
+
+def with_signal(run: Run, signal: Signal) -> Run:
+    """Add what a signal tells to a run."""
+    evidence = evidence_of(signal) if signal.phase is not Phase.END else None
+    telling = run.telling
+    if evidence is not None and (telling is None or evidence.strength > telling.strength):
+        telling = evidence
+    starts = run.starts
+    if signal.phase is Phase.START and signal.rule not in starts:
+        starts = (*starts, signal.rule)
+    return replace(
+        run,
+        operation=run.operation or signal.operation,
+        started=signal.time if run.seen is None and signal.time is not None else run.started,
+        seen=signal.time or run.seen,
+        read=signal.read_at,
+        past=signal.past,
+        starts=starts,
+        telling=telling,
+        warnings=run.warnings + (evidence is not None and evidence.outcome is Outcome.WARNING),
+        errors=run.errors + (evidence is not None and evidence.outcome is Outcome.FAILURE),
+        fields={**run.fields, **signal.captured} if signal.captured else run.fields,
+    )
+
+
+def evidence_of(signal: Signal) -> Evidence | None:
+    """Read a signal as evidence; None if it says nothing of the outcome."""
+    if signal.outcome is None:
+        return None
+    return Evidence(
+        signal.outcome, signal.rule, signal.message, signal.next_step, signal.weight, signal.level, signal.title
+    )
