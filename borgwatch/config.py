@@ -23,11 +23,23 @@ from borgwatch.secret import Secret
 from borgwatch.truenas.address import Address, parse_address
 from borgwatch.yamltree import Document, Node, SequenceNode, nearest
 
-__all__ = ["SETTINGS", "Setting", "Settings", "SourceSetting", "TrueNASSettings", "Verify", "load", "parse_span"]
+__all__ = [
+    "SETTINGS",
+    "Setting",
+    "Settings",
+    "SourceSetting",
+    "TrueNASSettings",
+    "Verify",
+    "load",
+    "parse_span",
+    "state_is_watched",
+]
 
 CONFIG_VARIABLE = "BORGWATCH_CONFIG"
 DEFAULT_CONFIG = Path("/config/borgwatch.yaml")
 _PREFIXES = ("BORGWATCH_", "NOTIFY_")
+_MATCHABLE = (*EVENT_NAMES, "backup.error")  # `*.error` stands in the default, of old
+_LONGEST_SPAN = timedelta(days=3650)
 _NOT_OURS = frozenset({"NOTIFY_SOCKET"})  # systemd's
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off", ""})
@@ -118,6 +130,8 @@ def parse_span(text: str) -> timedelta:
         raise ValueError("is too long") from None
     if span <= timedelta():
         raise ValueError("must be a span such as 26h, 15m, 10s or 1d")
+    if span > _LONGEST_SPAN:
+        raise ValueError("is longer than ten years")
     return span
 
 
@@ -157,6 +171,12 @@ def _events(text: str) -> EventFilter:
     return EventFilter(_words(text) or DEFAULT_EVENTS)
 
 
+def _known_events(chosen: EventFilter) -> EventFilter:
+    """Leave out what no event can match; where nothing is left, the default stands in."""
+    unknown = unknown_patterns(chosen.patterns, _MATCHABLE)
+    return EventFilter(tuple(pattern for pattern in chosen.patterns if pattern not in unknown) or DEFAULT_EVENTS)
+
+
 def _paths(text: str) -> tuple[Path, ...]:
     return tuple(Path(part.strip()) for part in text.split(",") if part.strip())
 
@@ -166,6 +186,17 @@ def _log_format(text: str) -> str:
     if word not in ("text", "json", "logfmt"):
         raise ValueError("must be text, json or logfmt")
     return word
+
+
+def state_is_watched(settings: Settings) -> str:
+    """Say what is wrong if the journal would be written where borgwatch must only read; empty if nothing is."""
+    for directory in settings.watch:
+        if settings.state.resolve().is_relative_to(directory.resolve()):
+            return (
+                f"BORGWATCH_STATE: {settings.state} lies in the watched directory {directory}, where borgwatch must not"
+                " write: choose another"
+            )
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +248,8 @@ def load(environ: Mapping[str, str]) -> Settings:
     _read_environment(environ, values, problems)
     settings = _assemble(values, sources)
     problems.extend(_contradictions(settings, "\n".join(problems)))
+    if "events" in values:
+        values["events"] = _known_events(settings.events)
     return _assemble(values, sources, tuple(map(redact, problems)))
 
 
@@ -331,7 +364,7 @@ def _contradictions(settings: Settings, said: str) -> list[str]:
         )
     problems.extend(
         f"NOTIFY_EVENTS: no event is called {pattern!r}{nearest(pattern, EVENT_NAMES)}"
-        for pattern in unknown_patterns(settings.events.patterns, {*EVENT_NAMES, "backup.error"})
+        for pattern in unknown_patterns(settings.events.patterns, _MATCHABLE)
     )
     return problems
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from borgwatch.journal import Pending
 from borgwatch.model import Alert
 from borgwatch.truenas.client import RETRY_LATER, Client, back_off
-from borgwatch.truenas.delivery import Delivered, deliver_all
+from borgwatch.truenas.delivery import Delivered, deliver_all, lost
 from borgwatch.truenas.errors import NOT_AUTHENTICATED, CallFailed, ConnectionLost, NoAnswer, TrueNASError, Verdict
 from borgwatch.truenas.session import Session
 
@@ -32,6 +32,12 @@ class Outbox(Protocol):
     def mark_delivered(self, pending: Pending) -> None:
         """Strike one off."""
 
+    def standing(self) -> list[Alert]:
+        """The alerts that were delivered and should still be shown."""
+
+    def mark_lost(self, alert: Alert) -> None:
+        """Put a delivered alert back."""
+
 
 class Receipts(Protocol):
     """Who wants to know what became of an alert."""
@@ -44,7 +50,7 @@ class Receipts(Protocol):
 
 
 class Courier:
-    """Carries the outbox; `poke` says that something was put in, `reconnected` that there is a new session."""
+    """Carries the outbox; `poke` says that something was put in. It hears from the client of each new session."""
 
     def __init__(self, outbox: Outbox, client: Client, receipts: Receipts) -> None:
         self._outbox = outbox
@@ -52,14 +58,21 @@ class Courier:
         self._receipts = receipts
         self._poked = asyncio.Event()
         self._not_before: dict[int, float] = {}
+        self._look_for_lost = False
+        client.on_ready = self.reconnected
 
     def poke(self) -> None:
         """Say that the outbox has something new."""
         self._poked.set()
 
     def reconnected(self) -> None:
-        """Say that TrueNAS may be another than before: what it refused is worth another try."""
+        """Say that TrueNAS may be another than before.
+
+        What it refused is worth another try, and what it showed it may have lost: alerts live in its memory, and a
+        crash loses up to an hour of them (25.04 to 27).
+        """
         self._not_before.clear()
+        self._look_for_lost = True
         self._poked.set()
 
     async def run(self) -> None:
@@ -68,12 +81,27 @@ class Courier:
         while True:
             self._poked.clear()
             retry_in = None
+            if self._look_for_lost:
+                await self._put_lost_back()
             if self._outbox.pending():
                 await self._client.session()
                 retry_in = await self._round(next(delays))
             if retry_in is None:
                 delays = back_off()
             await self._wait(retry_in)
+
+    async def _put_lost_back(self) -> None:
+        session, standing = self._client.session_now, self._outbox.standing()
+        if session is None or not standing:
+            self._look_for_lost = session is None
+            return
+        try:
+            gone = await lost(session, standing)
+        except TrueNASError:
+            return  # whoever delivers next will meet it, and a new session looks again
+        self._look_for_lost = False
+        for alert in gone:
+            self._outbox.mark_lost(alert)
 
     async def _round(self, delay: float) -> float | None:
         """Try every pending alert that is due; returns after how many seconds to try again, None if all are done."""

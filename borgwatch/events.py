@@ -136,8 +136,9 @@ def _summary(fields: Mapping[str, FieldValue]) -> str:
 
 
 def human_seconds(seconds: float) -> str:
-    """Write a span as people say it: `842s`, `0.3s`."""
-    return f"{seconds:.0f}s" if seconds >= 10 else f"{seconds:.1f}s"  # noqa: PLR2004 - tenths matter below ten
+    """Write a span as people say it: `842s`, `3.2s`, `0.02s`."""
+    digits = 0 if seconds >= 10 else 1 if seconds >= 1 else 2  # noqa: PLR2004 - parts matter below ten
+    return f"{seconds:.{digits}f}s"
 
 
 def human_bytes(size: float) -> str:

@@ -12,7 +12,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,12 +39,12 @@ _MIGRATIONS = (
     CREATE TABLE positions (source TEXT PRIMARY KEY, position BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE streams (source TEXT PRIMARY KEY, stream BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE runs (
-        id TEXT PRIMARY KEY, job TEXT NOT NULL, operation TEXT, outcome TEXT,
-        started TEXT NOT NULL, ended TEXT NOT NULL, run BLOB NOT NULL
+        id TEXT NOT NULL, job TEXT NOT NULL, operation TEXT, outcome TEXT,
+        started TEXT NOT NULL, ended TEXT NOT NULL, run BLOB NOT NULL, PRIMARY KEY (id, started)
     ) WITHOUT ROWID;
     CREATE INDEX runs_by_time ON runs (ended);
     CREATE TABLE events (
-        seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, job TEXT NOT NULL,
+        seq INTEGER PRIMARY KEY, id TEXT NOT NULL, name TEXT NOT NULL, job TEXT NOT NULL,
         time TEXT NOT NULL, event BLOB NOT NULL
     );
     CREATE INDEX events_by_time ON events (time);
@@ -113,7 +113,8 @@ class Journal:
         path = directory / "journal.sqlite3"
         lock = None
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # it holds lines of the logs
             lock = _lock(directory) if exclusive else None
             try:
                 journal = cls(path)
@@ -171,7 +172,7 @@ class Journal:
                 self._put(database, "runs", columns, run.id, run.job, run.operation, run.outcome, *times, _encode(run))
             for event in change.events:
                 database.execute(
-                    "INSERT OR IGNORE INTO events (id, name, job, time, event) VALUES (?, ?, ?, ?, ?)",
+                    "INSERT INTO events (id, name, job, time, event) VALUES (?, ?, ?, ?, ?)",
                     (event.id, event.name, event.job, _text(event.time), _encode(event)),
                 )
             for state in change.jobs:
@@ -187,7 +188,14 @@ class Journal:
 
     @staticmethod
     def _put_alert(database: sqlite3.Connection, alert: Alert) -> None:
-        """The newest state of a key takes the place of the one before, delivered or not."""
+        """The newest state of a key takes the place of the one before, delivered or not.
+
+        What people were to be told of is still to be told if the one before never arrived.
+        """
+        row = database.execute("SELECT alert FROM alerts WHERE key = ? AND delivered < seq", (alert.key,)).fetchone()
+        before = _decode(row[0], Alert) if row else None
+        if alert.raised and before is not None and before.raised and before.renotify:
+            alert = replace(alert, renotify=True)
         database.execute(
             """
             INSERT INTO alerts (key, job, operation, alert, seq)
@@ -218,7 +226,7 @@ class Journal:
 
     def alerts(self) -> dict[tuple[str, str], Alert]:
         """The newest alert of each operation of each job, delivered or not."""
-        alerts = (alert for _, alert in self._rows("SELECT key, alert FROM alerts", Alert))
+        alerts = (alert for _, alert in self._rows("SELECT key, alert FROM alerts ORDER BY seq", Alert))
         return {(alert.job, alert.operation): alert for alert in alerts}
 
     def pending(self) -> list[Pending]:
@@ -232,6 +240,16 @@ class Journal:
             database.execute(
                 "UPDATE alerts SET delivered = max(delivered, ?) WHERE key = ?", (pending.seq, pending.alert.key)
             )
+
+    def standing(self) -> list[Alert]:
+        """The alerts that TrueNAS was seen to show."""
+        rows = self._read("SELECT alert FROM alerts WHERE delivered = seq ORDER BY seq")
+        return [alert for (blob,) in rows if (alert := _decode(blob, Alert)).raised]
+
+    def mark_lost(self, alert: Alert) -> None:
+        """Put an alert that TrueNAS has lost back into the outbox."""
+        with self._transaction() as database:
+            database.execute("UPDATE alerts SET delivered = 0 WHERE key = ?", (alert.key,))
 
     def events(self, limit: int = 100) -> list[Event]:
         """The newest events, oldest of them first."""

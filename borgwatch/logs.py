@@ -7,11 +7,13 @@ characters, tracebacks included; the lines of `websockets`, `watchdog` and other
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import os
 import sys
 from datetime import datetime, timedelta
-from typing import TextIO
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -34,23 +36,44 @@ def get_logger() -> structlog.stdlib.BoundLogger:
 
 def configure(log_format: str = "text", *, stream: TextIO | None = None, level: int = logging.INFO) -> None:
     """Send borgwatch's log lines, and the warnings of its libraries, to `stream` (standard output by default)."""
-    stream = stream or sys.stdout
+    out = cast("TextIO", _Unbreakable(stream or sys.stdout))
     structlog.configure(
-        processors=[*_COMMON, _renderer(log_format, stream)],
+        processors=[*_COMMON, _renderer(log_format, out)],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[_name_foreign, *_COMMON],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(log_format, stream)],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(log_format, out)],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+
+
+class _Unbreakable(io.TextIOBase):
+    """A stream whose reader may go away or whose disk may fill up: a lost log line must not stop a delivery."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
 
 
 def span_text(span: timedelta) -> str:

@@ -14,7 +14,7 @@ from borgwatch.deadman import JobState, missed
 from borgwatch.journal import Change, Journal
 from borgwatch.judge import Judge, Judged
 from borgwatch.model import Alert, Event, Outcome, Position
-from borgwatch.policy import EventFilter, alert_for
+from borgwatch.policy import EventFilter, alert_for, alert_key
 from borgwatch.sources.problems import Problem
 from borgwatch.sources.tail import Batch, Tree
 
@@ -22,6 +22,8 @@ __all__ = ["Pipeline", "Plan", "Step"]
 
 BUDGET = 1 << 20
 """Bytes read in one step from each directory."""
+_MAX_BEHIND = timedelta(hours=1)
+"""How long reading may be behind before the dead-man's switch no longer waits for it."""
 _ONE_RUN = frozenset({Outcome.SUCCESS, Outcome.WARNING, Outcome.FAILURE, Outcome.STALLED})
 
 
@@ -53,7 +55,7 @@ class Pipeline:
     ) -> None:
         self.judge = judge
         self._trees = tuple(trees.values())
-        self._new_roots = frozenset(trees) - journal.roots()
+        self._new_roots = {root: tree for root, tree in trees.items() if root not in journal.roots()}
         self._plan = plan
         self._journal = journal
         self._now = now
@@ -61,9 +63,20 @@ class Pipeline:
         self._jobs = journal.jobs()
         self._alerts = journal.alerts()
         self._last_read: dict[str, datetime] = {}
+        self._behind_since: datetime | None = None
+        self._rename_alerts()
         positions = journal.positions()
         for tree in self._trees:
             tree.restore(positions)
+
+    def _rename_alerts(self) -> None:
+        """Take alerts that stand under another instance's name away, and raise them under ours."""
+        for place, alert in self._alerts.items():
+            key = alert_key(self._plan.instance, *place)
+            if alert.raised and alert.key != key:
+                renamed = replace(alert, key=key, renotify=False)
+                self._journal.commit(Change(alerts=(replace(alert, raised=False), renamed)))
+                self._alerts[place] = renamed
 
     @property
     def jobs(self) -> Mapping[tuple[str, str], JobState]:
@@ -76,11 +89,12 @@ class Pipeline:
         now = self._now()
         positions = {source: position for _, batch in batches for source, position in batch.positions.items()}
         judged = self._judge(batches, now, positions)
-        events, jobs, alerts = self._decide(judged.events, now)
-        if self._new_roots or positions or judged.streams or judged.runs or events or jobs:
+        events, jobs, alerts = self._decide(judged.events, now, behind=self._is_behind(batches, now))
+        roots = [root for root, tree in self._new_roots.items() if tree.is_there]
+        if roots or positions or judged.streams or judged.runs or events or jobs:
             self._journal.commit(
                 Change(
-                    roots=self._new_roots,
+                    roots=roots,
                     positions=positions,
                     streams=judged.streams,
                     runs=judged.runs,
@@ -98,6 +112,17 @@ class Pipeline:
             more=any(batch.more for _, batch in batches),
         )
 
+    def _is_behind(self, batches: Iterable[tuple[Tree, Batch]], now: datetime) -> bool:
+        """Say whether the success that seems to be missing may stand in what is yet to be read.
+
+        Only for a while: a file that always has more must not switch the dead-man's switch off.
+        """
+        if not any(batch.more for _, batch in batches):
+            self._behind_since = None
+            return False
+        self._behind_since = self._behind_since or now
+        return now - self._behind_since < _MAX_BEHIND
+
     def _judge(
         self, batches: Iterable[tuple[Tree, Batch]], now: datetime, positions: Mapping[str, Position | None]
     ) -> Judged:
@@ -110,7 +135,7 @@ class Pipeline:
         )
 
     def _decide(
-        self, found: Sequence[Event], now: datetime
+        self, found: Sequence[Event], now: datetime, *, behind: bool
     ) -> tuple[tuple[Event, ...], dict[tuple[str, str], JobState], dict[tuple[str, str], Alert]]:
         """Learn from events, look at the dead-man's switch, and decide what TrueNAS is to show."""
         jobs: dict[tuple[str, str], JobState] = {}
@@ -118,7 +143,7 @@ class Pipeline:
             place = event.job, event.operation
             known = jobs.get(place) or self._jobs.get(place) or JobState(*place)
             jobs[place] = _learn(known, event)
-        events = [*found, *self._missed(jobs, now)]
+        events = [*found, *(() if behind else self._missed(jobs, now))]
         alerts: dict[tuple[str, str], Alert] = {}
         for event in events:
             if event.past:
@@ -149,7 +174,7 @@ class Pipeline:
     ) -> None:
         """Let what was committed count."""
         now = self._now()
-        self._new_roots = frozenset()
+        self._new_roots = {root: tree for root, tree in self._new_roots.items() if not tree.is_there}
         for tree, batch in batches:
             tree.commit(batch)
         for source, position in positions.items():

@@ -62,12 +62,14 @@ def alert_for(event: Event, current: Alert | None, wanted: EventFilter, instance
     """Decide what TrueNAS is to show after `event`; None where it need not change.
 
     `current` is the alert that stands for the same job and operation, if there ever was one. A success that the
-    user asked to hear of is raised in its turn; otherwise success takes away what was raised. A warning leaves a
+    user asked to hear of is raised in its turn, anew each time; otherwise success takes away what was raised, and the
+    first one also what may stand there from before the journal was begun. A warning leaves a
     failure standing unless the user hears of warnings too: only success proves that all is well.
     """
     wants = wanted.wants(event.name)
     is_raised = current is not None and current.raised
-    if not wants and not (event.outcome == Outcome.SUCCESS and is_raised):
+    clears = event.outcome == Outcome.SUCCESS and (is_raised or current is None)
+    if not wants and not clears:
         return None
     return Alert(
         key=alert_key(instance, event.job, event.operation),
@@ -77,16 +79,25 @@ def alert_for(event: Event, current: Alert | None, wanted: EventFilter, instance
         level=event.level,
         text=alert_text(event),
         raised=wants,
-        renotify=wants and not (current is not None and current.raised and current.outcome == event.outcome),
+        renotify=wants and not (is_raised and current is not None and _is_repetition(event, current)),
         event_id=event.id,
         time=event.time,
     )
 
 
+def _is_repetition(event: Event, current: Alert) -> bool:
+    """Trouble that goes on is told once; each success that somebody asked to hear of is news."""
+    return current.outcome == event.outcome and event.outcome != Outcome.SUCCESS
+
+
 def alert_text(event: Event) -> str:
-    """Say an event in one line whose first sentence carries the message; not yet escaped for anything."""
+    """Say an event in one line whose first sentence carries the message; not yet escaped for anything.
+
+    The time makes the texts of different events different: what is read back is then proof of this very one.
+    """
     phrase = _PHRASES.get(event.outcome)
     head = f"Borg {event.operation} of {event.job} {phrase}" if phrase else f"{event.title} ({event.job})"
+    head += event.time.astimezone().strftime(" (%Y-%m-%d %H:%M:%S)")
     body = event.message.strip().rstrip(".")
     step = str(event.fields.get("next_step") or "").strip()
     return ". ".join(part for part in (f"{head}: {body}" if body else head, step) if part)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +33,8 @@ from borgwatch.sources.wake import Waker
 from borgwatch.truenas.client import Client
 
 __all__ = ["Service"]
+
+_PAUSE_AFTER_BREAK = 10.0
 
 
 class Service:
@@ -57,10 +60,14 @@ class Service:
     def _trees(self) -> dict[str, Tree]:
         """Make a tree for each directory; what is in one that was never looked at is the past."""
         known = self._journal.roots()
-        return {
-            root: Tree(Path(root), name=root, first_start=root not in known, now=now, monotonic=time.monotonic)
-            for root in map(str, self._settings.watch)
-        }
+        trees = {}
+        for directory in self._settings.watch:
+            root = os.fsencode(directory).decode("utf-8", "backslashreplace")
+            if around := _other_around(directory, self._settings.watch):
+                self._report.problem("config.problem", f"BORGWATCH_WATCH: {root} lies in {around}: it is watched once")
+            else:
+                trees[root] = Tree(directory, root, first_start=root not in known, now=now, monotonic=time.monotonic)
+        return trees
 
     def stop(self) -> None:
         """End `run` as soon as the step under way is committed."""
@@ -89,7 +96,6 @@ class Service:
             return []
         client = Client(login, self._report, now)
         self._courier = Courier(self._journal, client, self._report)
-        client.on_ready = self._courier.reconnected
         return [self._kept_up("client", client.run), self._kept_up("courier", self._courier.run)]
 
     def _kept_up(self, name: str, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
@@ -100,10 +106,15 @@ class Service:
                 try:
                     await run()
                 except Exception as error:  # noqa: BLE001 - the last line of defence of a service
-                    self._report.problem(f"{name}.broken", f"{type(error).__name__}: {error}")
-                await asyncio.sleep(10)
+                    self._say_broken(name, error)
+                await asyncio.sleep(_PAUSE_AFTER_BREAK)
 
         return asyncio.create_task(forever(), name=name)
+
+    def _say_broken(self, name: str, error: Exception) -> None:
+        """Tell of what nobody thought of; whatever happens in the telling must not stop the work."""
+        with contextlib.suppress(Exception):
+            self._report.problem(f"{name}.broken", f"{type(error).__name__}: {error}")
 
     async def _watch(self, waker: Waker, on_ready: Callable[[], None]) -> None:
         more = self._step()
@@ -123,8 +134,14 @@ class Service:
         except JournalError as error:
             self._report.problem("journal.failed", str(error))
             return False
+        except Exception as error:  # noqa: BLE001 - one line must not end the watching
+            self._say_broken("pipeline", error)
+            return False
         self._report.resolved("journal.failed")
-        self._report.step(step)
+        try:
+            self._report.step(step)
+        except Exception as error:  # noqa: BLE001 - what cannot be told is still delivered
+            self._say_broken("report", error)
         if step.alerts and self._courier is not None:
             self._courier.poke()
         return step.more
@@ -154,3 +171,14 @@ class Service:
         finally:
             for number in handlers:
                 loop.remove_signal_handler(number)
+
+
+def _other_around(directory: Path, directories: Sequence[Path]) -> Path | None:
+    """Find a watched directory in which another one lies; of two names of the same one, the first stays."""
+    own = directory.resolve()
+    before = directories[: directories.index(directory)]
+    for other in directories:
+        there = other.resolve()
+        if (own != there and own.is_relative_to(there)) or (own == there and other in before):
+            return other
+    return None

@@ -19,7 +19,20 @@ from borgwatch.truenas.client import RETRY_LATER, Client
 from borgwatch.truenas.connection import Connection
 from borgwatch.truenas.errors import CallFailed, ConnectionLost, NoAnswer, NotShown, Verdict
 from borgwatch.truenas.simulator import Key, Simulator
-from tests.truenas.world import NEW, OLD, SECRET, Stub, Witness, alert, cleared, creations, login_at, methods, now
+from tests.truenas.world import (
+    NEW,
+    OLD,
+    SECRET,
+    Stub,
+    Witness,
+    alert,
+    cleared,
+    creations,
+    login_at,
+    methods,
+    now,
+    simulator,
+)
 
 
 class Outbox:
@@ -27,6 +40,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self._waiting: dict[str, Pending] = {}
+        self._delivered: dict[str, Alert] = {}
         self._numbers = itertools.count(1)
 
     def put(self, *alerts: Alert) -> None:
@@ -43,6 +57,15 @@ class Outbox:
         """Strike one off, unless it has changed meanwhile."""
         if self._waiting.get(pending.alert.key) == pending:
             del self._waiting[pending.alert.key]
+            self._delivered[pending.alert.key] = pending.alert
+
+    def standing(self) -> list[Alert]:
+        """The alerts that were delivered and should still be shown."""
+        return [one for one in self._delivered.values() if one.raised and one.key not in self._waiting]
+
+    def mark_lost(self, alert: Alert) -> None:
+        """Put a delivered alert back."""
+        self.put(self._delivered.pop(alert.key))
 
 
 class Site:
@@ -100,7 +123,7 @@ def _texts(nas: Simulator) -> set[str]:
 
 @pytest.mark.parametrize("release", [OLD, NEW])
 async def test_alerts_are_delivered_in_order_and_struck_off(release: str) -> None:
-    async with Simulator(release) as nas, _at_work(nas.url) as site:
+    async with simulator(release) as nas, _at_work(nas.url) as site:
         given = [_of(number) for number in range(5)]
         site.put(*given)
         await site.until(lambda witness: len(witness.proofs) == 5)
@@ -196,7 +219,7 @@ async def test_a_lesser_key_keeps_everything_and_waits_long() -> None:
 
 
 async def test_27_keeps_everything_and_waits_long() -> None:
-    async with Simulator("27-master") as nas, _at_work(nas.url) as site:
+    async with simulator("27-master") as nas, _at_work(nas.url) as site:
         site.put(_of(1))
         await site.until(lambda witness: witness.refusals)
 
@@ -220,7 +243,7 @@ async def test_a_clearing_passes_where_an_alert_may_not_be_made() -> None:
 @pytest.mark.parametrize("release", [OLD, NEW])
 @pytest.mark.parametrize("moment", ["close_before", "close_after"])
 async def test_a_loss_in_the_middle_of_a_round_loses_nothing(release: str, moment: str) -> None:
-    async with Simulator(release, rate_limit=None) as nas, _at_work(nas.url) as site:
+    async with simulator(release, rate_limit=None) as nas, _at_work(nas.url) as site:
         method = "core.bulk" if release == OLD else "alert.oneshot_create"
         site.put(_of(1))
         await site.until(lambda witness: witness.proofs)
@@ -386,3 +409,42 @@ async def test_the_same_with_a_real_journal() -> None:
             assert journal.pending() == []
     finally:
         journal.close()
+
+
+# What TrueNAS has lost
+
+
+async def test_an_alert_that_truenas_lost_in_a_crash_is_raised_again() -> None:
+    """Alerts live in its memory: a crash loses up to an hour of them."""
+    async with simulator(NEW) as nas, _at_work(nas.url) as site:
+        site.put(_of(1))
+        await site.until(lambda witness: witness.proofs)
+        await nas.reboot(lose_alerts=True)
+        assert nas.alerts == []
+
+        await site.until(lambda witness: len(witness.proofs) == 2)
+        assert len(nas.alerts) == 1
+
+
+async def test_an_alert_that_the_user_may_have_dismissed_is_not_raised_again() -> None:
+    """Where a dismissal erases the alert, that it is gone may be the user's will."""
+    async with simulator(NEW) as nas, _at_work(nas.url) as site:
+        site.put(_of(1), _of(2, level=Level.WARNING))
+        await site.until(lambda witness: len(witness.proofs) == 2)
+        await nas.reboot(lose_alerts=True)
+
+        await site.until(lambda witness: len(witness.proofs) == 3)
+        assert [entry["klass"] for entry in nas.alerts] == ["CloudBackupTaskFailed"]
+
+
+async def test_an_alert_that_the_user_hid_is_left_hidden() -> None:
+    async with simulator(NEW) as nas, _at_work(nas.url) as site:
+        site.put(_of(1))
+        await site.until(lambda witness: witness.proofs)
+        nas.dismiss(nas.alerts[0]["uuid"])
+        looks = methods(nas).count("alert.list")
+        await nas.reboot(lose_alerts=False)
+
+        await nas.changed(lambda nas: methods(nas).count("alert.list") > looks)
+        assert [entry["dismissed"] for entry in nas.alerts] == [True]
+        assert creations(nas) == ["CloudBackupTaskFailed"]

@@ -12,6 +12,7 @@ from borgwatch.model import EVENT_NAMES, OPERATIONS, Alert, Event, Level
 from borgwatch.policy import DEFAULT_EVENTS, EventFilter, alert_for, alert_key, alert_text, unknown_patterns
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
+AT = NOW.astimezone().strftime("(%Y-%m-%d %H:%M:%S)")
 DEFAULT = EventFilter()
 ALL = EventFilter(("backup.*",))
 
@@ -39,7 +40,8 @@ def play(wanted: EventFilter, *names: str) -> list[str]:
     ("names", "did"),
     [
         ("failure", "raise"),
-        ("success", "-"),
+        ("success", "clear"),
+        ("success success", "clear -"),
         ("warning", "-"),
         ("failure failure", "raise refresh"),
         ("failure failure success failure", "raise refresh clear raise"),
@@ -48,8 +50,8 @@ def play(wanted: EventFilter, *names: str) -> list[str]:
         ("failure warning success", "raise - clear"),
         ("failure skipped started recovered success", "raise - - - clear"),
         ("missed failure stalled missed success", "raise raise raise raise clear"),
-        ("success failure", "- raise"),
-        ("warning success", "- -"),
+        ("success failure", "clear raise"),
+        ("warning success", "- clear"),
     ],
 )
 def test_trouble_raises_the_same_refreshes_success_clears(names: str, did: str) -> None:
@@ -59,7 +61,7 @@ def test_trouble_raises_the_same_refreshes_success_clears(names: str, did: str) 
 @pytest.mark.parametrize(
     ("names", "did"),
     [
-        ("success success", "raise refresh"),
+        ("success success", "raise raise"),
         ("failure success", "raise raise"),
         ("failure warning", "raise raise"),
         ("warning warning failure success", "raise refresh raise raise"),
@@ -76,7 +78,7 @@ def test_an_alert_says_what_the_event_says() -> None:
         operation="prune",
         outcome="failure",
         level=Level.ERROR,
-        text="Borg prune of nas failed: lock",
+        text=f"Borg prune of nas failed {AT}: lock",
         raised=True,
         event_id="prune.failure",
         time=NOW,
@@ -89,12 +91,12 @@ def test_an_alert_says_what_the_event_says() -> None:
 @pytest.mark.parametrize(
     ("name", "message", "step", "text"),
     [
-        ("backup.failure", "No space.", "Free some", "Borg backup of nas failed: No space. Free some"),
-        ("backup.failure", "", "", "Borg backup of nas failed"),
-        ("backup.missed", "Since Monday", "", "Borg backup of nas did not run: Since Monday"),
-        ("verify.skipped", " x ", "", "Borg verify of nas was skipped: x"),
-        ("backup.stalled", "", "Look", "Borg backup of nas stalled. Look"),
-        ("container.startup", "up", "", "Borg Title (nas): up"),
+        ("backup.failure", "No space.", "Free some", f"Borg backup of nas failed {AT}: No space. Free some"),
+        ("backup.failure", "", "", f"Borg backup of nas failed {AT}"),
+        ("backup.missed", "Since Monday", "", f"Borg backup of nas did not run {AT}: Since Monday"),
+        ("verify.skipped", " x ", "", f"Borg verify of nas was skipped {AT}: x"),
+        ("backup.stalled", "", "Look", f"Borg backup of nas stalled {AT}. Look"),
+        ("container.startup", "up", "", f"Borg Title (nas) {AT}: up"),
     ],
 )
 def test_the_first_sentence_carries_the_message(name: str, message: str, step: str, text: str) -> None:

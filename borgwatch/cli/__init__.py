@@ -68,8 +68,27 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
     try:
+        _run()
+    finally:
+        _let_go_of_output()
+
+
+def _let_go_of_output() -> None:
+    """Write out what is left, or give it up: a full disk behind standard output is no reason to fail at the end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _run() -> NoReturn:
+    try:
         code = cli.main(prog_name="borgwatch", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         click.echo(f"borgwatch: {one_line(redact(error.format_message()))}", err=True)
         sys.exit(error.exit_code)
@@ -80,5 +99,4 @@ def main() -> NoReturn:
             click.echo(f"borgwatch: {redact(line)}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -14,13 +14,14 @@ from typing import TypeVar
 import click
 
 from borgwatch.cli.output import journal_or_memory, print_json
-from borgwatch.config import Settings, Verify, load
+from borgwatch.config import Settings, Verify, load, state_is_watched
 from borgwatch.errors import BorgwatchError, ConfigError, JournalError, SourceError
 from borgwatch.journal import Journal
 from borgwatch.judge import Judge
 from borgwatch.login import login_for, now
 from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
+from borgwatch.matching.templates import one_line
 from borgwatch.model import Alert, Level, Line, Position
 from borgwatch.policy import alert_key
 from borgwatch.redact import redact
@@ -64,9 +65,9 @@ class _Steps:
     def _print(self, result: str, name: str, what: str) -> None:
         took, self._began = time.monotonic() - self._began, time.monotonic()
         if self.as_json:
-            print_json({"step": name, "result": result.lower(), "what": redact(what), "seconds": round(took, 3)})
+            print_json({"step": name, "result": result.lower(), "what": _plain(what), "seconds": round(took, 3)})
         else:
-            click.echo(f"{result:6} {name:12} {redact(what)}" + (f"  ({took * 1000:.0f} ms)" if took > 0.05 else ""))  # noqa: PLR2004 - what is quick needs no time
+            click.echo(f"{result:6} {name:12} {_plain(what)}" + (f"  ({took * 1000:.0f} ms)" if took > 0.05 else ""))  # noqa: PLR2004 - what is quick needs no time
 
     @contextmanager
     def guarded(self, name: str) -> Iterator[None]:
@@ -74,6 +75,11 @@ class _Steps:
             yield
         except BorgwatchError as error:
             self.wrong(name, str(error), error.exit_code)
+
+
+def _plain(what: str) -> str:
+    """Make text fit for a terminal, wherever it comes from."""
+    return one_line(redact(what))
 
 
 @click.command("check")
@@ -108,6 +114,11 @@ def _check_rules(settings: Settings, steps: _Steps) -> Matcher:
 
 def _check_state(settings: Settings, steps: _Steps) -> None:
     with steps.guarded("state"):
+        if wrong := state_is_watched(settings):
+            raise ConfigError(wrong)
+        if not settings.state.exists() and os.access(settings.state.parent, os.W_OK):
+            steps.note("state", f"{settings.state} is not there yet: `borgwatch run` makes it")
+            return
         if not settings.state.is_dir():
             raise JournalError(f"the state directory {settings.state} is not there; set BORGWATCH_STATE")
         if not os.access(settings.state, os.W_OK):

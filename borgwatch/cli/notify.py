@@ -69,16 +69,18 @@ def _not_to_be_sent(settings: Settings, event: str) -> str:
 
 def _alert(settings: Settings, event: str, level: Level, title: str, message: str, job: str) -> Alert:
     operation, _, outcome = event.partition(".")
+    moment = now()
+    stamp = moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     return Alert(
         key=alert_key(settings.instance, job, operation),
         job=job,
         operation=operation,
         outcome=outcome,
         level=level,
-        text=f"{title}: {message}" if message else title,
+        text=f"{title}: {message} ({stamp})" if message else f"{title} ({stamp})",
         raised=True,
         event_id="notify",
-        time=now(),
+        time=moment,
     )
 
 

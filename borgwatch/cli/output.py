@@ -12,6 +12,7 @@ import click
 from borgwatch.config import Settings, load
 from borgwatch.errors import JournalError
 from borgwatch.journal import Journal
+from borgwatch.matching.templates import one_line
 from borgwatch.model import Event
 from borgwatch.redact import redact
 
@@ -57,4 +58,4 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 def say_error(text: str) -> None:
     """Print one line to standard error."""
-    click.echo(f"borgwatch: {redact(text)}", err=True)
+    click.echo(f"borgwatch: {one_line(redact(text))}", err=True)

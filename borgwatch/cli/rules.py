@@ -16,7 +16,7 @@ from borgwatch.samples import SampleResult, run_samples
 
 __all__ = ["command"]
 
-_DIRECTORIES = click.argument("directories", nargs=-1, type=click.Path(file_okay=False, path_type=Path))
+_DIRECTORIES = click.argument("directories", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path))
 
 
 @click.group("rules")

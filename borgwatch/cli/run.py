@@ -8,7 +8,8 @@ import os
 import click
 
 from borgwatch import __version__
-from borgwatch.config import Settings, load
+from borgwatch.config import Settings, load, state_is_watched
+from borgwatch.errors import ConfigError
 from borgwatch.journal import Journal
 from borgwatch.logs import configure, get_logger, span_text
 from borgwatch.report import LogReport
@@ -30,6 +31,8 @@ async def _run(settings: Settings) -> None:
     log.info("borgwatch.start", version=__version__, uid=os.getuid(), state=str(settings.state))
     for problem in settings.problems:
         log.error("config.problem", error=problem)
+    if wrong := state_is_watched(settings):
+        raise ConfigError(wrong)
     report = LogReport()
     journal = Journal.open(settings.state, exclusive=True)
     try:

@@ -85,7 +85,7 @@ class _Story:
         self._changed.set()
 
     def _event(self, event: Event) -> None:
-        self.line(f"  event {event.name}: {event.message}")
+        self.line(f"  event {event.name}{f': {event.message}' if event.message else ''}")
         if event.operation == "backup":
             self.outcomes.append(event.outcome)
 

@@ -113,6 +113,8 @@ class Follower:
 
     def visit(self, source: str, look: Look) -> None:
         """Read what is new in a source, as far as the look's share goes."""
+        if source not in look.states:
+            self._pick_up_beside_empty(source, look)
         if self._read_predecessors(source, look):
             self._look_at_live(source, look)
 
@@ -168,6 +170,9 @@ class Follower:
             case Action.ROTATED if known and visit.find:
                 self._hand_down(known, visit.find, look)
                 self._pick_up(source, path, visit.find, _changed_ns(known), look)
+                if known.position.offset == 0:
+                    # Nothing proves that this is the known file: one that came later may have got its inode number.
+                    self._pick_up(source, path, None, _changed_ns(known), look)
                 self._begin(visit, look)
             case Action.SHIFTED if known and file and visit.place is not None:
                 position = _position_behind(file, known.position, visit.place)
@@ -190,7 +195,7 @@ class Follower:
         if visit.file is None:
             return
         fresh = Followed(visit.source, visit.path, Position(*visit.file.stamp.identity, 0))
-        if is_read:
+        if is_read or visit.file.stamp.size == 0:  # an empty one has no turn to wait for, and is noted with its proof
             self._take(visit.source, fresh, visit.file, look)
         else:
             look.put(visit.source, fresh)
@@ -221,6 +226,19 @@ class Follower:
             self._pick_up(source, path, None, _changed_ns(self._gone[source]), look)
         else:
             self.pass_over_generations(source, path, look)
+
+    def _pick_up_beside_empty(self, source: str, look: Look) -> None:
+        """Do so before a predecessor is read that was empty, where no live file is known.
+
+        Nothing proves that it is still the same: a later one may have got its inode number. The last one that was
+        not empty tells what is unseen.
+        """
+        keys = look.predecessors(source)
+        empty = [key for key in keys if look.states[key].position.offset == 0]
+        if empty:
+            path = self._path_of(source)
+            last = look.tracer.youngest(path, look.identities(keys) - look.identities(empty))
+            self._pick_up(source, path, last, min(_changed_ns(look.states[key]) for key in empty), look)
 
     def pass_over_generations(self, source: str, path: str, look: Look) -> None:
         """Follow the generations that are there already from their ends on, so that none is ever taken for unseen."""

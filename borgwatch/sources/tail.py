@@ -101,6 +101,11 @@ class Tree:
             if self._walker.owns(source):
                 self._states[key] = Followed(source, self._walker.path(source), position, stamp=ABSENT)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the directory itself was there at the last look: before that, nothing in it can be known."""
+        return self._walker.is_there
+
     def scan(self) -> Mapping[str, Path]:
         """Find the sources that are there now, and their paths; what is wrong with them comes with the next batch."""
         self._walk()
@@ -128,7 +133,7 @@ class Tree:
             raise ValueError("only the batch that was read last can be committed")
         _, look, self._turn = self._staged
         self._states = look.states
-        self._is_first = False
+        self._is_first = self._is_first and not self.is_there
 
     def _walk(self) -> None:
         self._found = self._walker.walk(self._ledger, self._states)

@@ -105,6 +105,11 @@ class Walker:
         self._tell_refused(ledger)
         return self._bounded(dict(sorted(own.items())) | dict(sorted(linked.items())), ledger)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the root could be listed in the last walk."""
+        return self._root in self._directories
+
     def source(self, path: str) -> str:
         """Name a path below the root; bytes that are no UTF-8 are written as escapes, for the journal's sake."""
         name = self._name + path.removeprefix(self._root)

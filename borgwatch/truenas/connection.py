@@ -73,6 +73,11 @@ class Trust:
     fingerprint: str | None = None
     pins: PinStore | None = None
 
+    @property
+    def is_checked(self) -> bool:
+        """Whether anything says that the server is the one it should be."""
+        return self.verify or self.fingerprint is not None or self.pins is not None
+
 
 class _Connect(connect):
     """A connection attempt that follows no redirect: where the key goes is the user's choice alone."""

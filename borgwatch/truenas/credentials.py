@@ -14,6 +14,7 @@ from borgwatch.secret import Secret
 from borgwatch.truenas.address import is_loopback
 from borgwatch.truenas.errors import InsecureTransport
 from borgwatch.truenas.rpc import Sealed
+from borgwatch.truenas.scram import ScramClient
 
 __all__ = ["ApiKey", "Link"]
 
@@ -55,6 +56,15 @@ class ApiKey:
     def login_without_name(self, link: Link) -> Sealed:
         """Make the parameter of `auth.login_with_api_key`, which finds the user by the key."""
         return self._for(link)
+
+    def scram(self, username: str, end_point: bytes) -> ScramClient:
+        """Begin a login that proves the key without sending it: safe on any link (TrueNAS 26 and later).
+
+        `end_point` ties it to the server's certificate; empty on a connection without one.
+        """
+        number = self.__secret.reveal().partition("-")[0]
+        secret = Sealed(self.__secret.reveal().partition("-")[2])
+        return ScramClient(f"{username}:{number}", secret, end_point)
 
     def _for(self, link: Link) -> Sealed:
         if not link.keeps_secrets:

@@ -18,7 +18,7 @@ from borgwatch.truenas.alerts import Listed, alert_class_for, alert_text_for, ou
 from borgwatch.truenas.errors import CallFailed, ConnectionLost, NoAnswer, NotShown, TrueNASError, Verdict
 from borgwatch.truenas.session import Session
 
-__all__ = ["Delivered", "Todo", "deliver", "deliver_all", "todo"]
+__all__ = ["Delivered", "Todo", "deliver", "deliver_all", "lost", "todo"]
 
 AT_ONCE = 8
 """Calls under way at a time: TrueNAS runs ten of a connection and refuses the twenty-first."""
@@ -79,6 +79,16 @@ async def deliver_all(session: Session, alerts: Sequence[Alert]) -> list[Deliver
     except TrueNASError as error:
         return [earlier or error for earlier in errors]
     return [error or _proof(alert, after) for alert, error in zip(alerts, errors, strict=True)]
+
+
+async def lost(session: Session, alerts: Sequence[Alert]) -> list[Alert]:
+    """Find the alerts that were shown and are gone although nobody can have taken them away.
+
+    Only of a class that a dismissal hides but does not erase can that be said: of the others, the user may have
+    dismissed them, and that is to be respected.
+    """
+    entries = await _listed(session)
+    return [a for a in alerts if not alert_class_for(a).erased_by_dismiss and not ours(entries, a.key)]
 
 
 async def _attempt_all(session: Session, alerts: Sequence[Alert], before: list[Any]) -> list[TrueNASError | None]:

@@ -20,6 +20,7 @@ __all__ = ["ScramClient", "ScramError"]
 
 NONCE_BYTES = 32
 _ITERATIONS = range(50_000, 5_000_001)  # what TrueNAS' own client accepts
+_DIGITS = 10  # a number of iterations has fewer; Python reads no number of thousands of digits
 _BINDING = "tls-server-end-point"
 
 
@@ -55,11 +56,17 @@ class ScramClient:
         nonce, salt = _decode(fields.get("r", "")), _decode(fields.get("s", ""))
         if not nonce.startswith(self._nonce) or len(nonce) == len(self._nonce):
             raise ScramError("the server did not take up our nonce")
-        iterations = int(fields["i"]) if fields.get("i", "").isdecimal() else 0
+        if not salt:
+            raise ScramError("the server sent no salt")
+        count = fields.get("i", "")
+        iterations = int(count) if count.isascii() and count.isdecimal() and len(count) < _DIGITS else 0
         if iterations not in _ITERATIONS:
-            raise ScramError(f"the server asks for {iterations} iterations")
+            raise ScramError(f"the server asks for {count[:_DIGITS]!a} iterations")
         without_proof = f"c={_encode(self._header + self._binding)},r={_encode(nonce)}"
-        message = f"{self._first_bare},{server_first},{without_proof}".encode()
+        try:
+            message = f"{self._first_bare},{server_first},{without_proof}".encode()
+        except UnicodeEncodeError:
+            raise ScramError("the server's message is not Unicode") from None
         salted = hashlib.pbkdf2_hmac("sha512", self._password.encode(), salt, iterations)
         client_key = _mac(salted, b"Client Key")
         signature = _mac(hashlib.sha512(client_key).digest(), message)

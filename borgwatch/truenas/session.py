@@ -18,6 +18,7 @@ from borgwatch.truenas.address import Address
 from borgwatch.truenas.connection import Connection, Trust, open_connection
 from borgwatch.truenas.credentials import ApiKey
 from borgwatch.truenas.errors import CallFailed, InsecureTransport, LoginRefused, NoAnswer, Verdict, job_failed, said
+from borgwatch.truenas.scram import ScramError
 from borgwatch.truenas.trust import Certificate, PinVerdict
 
 __all__ = ["Login", "Session", "log_in", "open_session"]
@@ -134,7 +135,8 @@ async def log_in(connection: Connection, login: Login) -> Session:
     if options is None and ":" in connection.link.peer:
         await _refuse_25_04_0(connection)
     waits = isinstance(options, dict) and options.get("legacy_jobs") is False
-    username, roles = await _log_in(connection, login)
+    takes_scram = waits and "SCRAM" in await _mechanisms(connection)
+    username, roles = await _log_in(connection, login, scram=takes_scram)
     session = Session(connection, waits, username, roles)
     with contextlib.suppress(CallFailed):  # only for people to read
         session.release = said(await connection.call("system.version"), 100).removeprefix("TrueNAS-")
@@ -157,13 +159,37 @@ async def _refuse_25_04_0(connection: Connection) -> None:
     )
 
 
-async def _log_in(connection: Connection, login: Login) -> tuple[str, frozenset[str]]:
+async def _mechanisms(connection: Connection) -> list[str]:
+    """List the ways to log in; 25.10 cannot say before the login (it fails on a missing user), and knows no SCRAM.
+
+    A server that is only too busy to say is not taken for one without SCRAM.
+    """
+    try:
+        answer = await connection.call("auth.mechanism_choices")
+    except CallFailed as error:
+        if error.verdict is Verdict.RETRY_LATER:
+            raise
+        return []
+    return answer if isinstance(answer, list) else []
+
+
+async def _log_in(connection: Connection, login: Login, *, scram: bool) -> tuple[str, frozenset[str]]:
+    """Log in by SCRAM where TrueNAS takes it, else with the plain key.
+
+    Once SCRAM was offered, the plain key goes only to a server that was checked: whoever sits in between could have
+    refused SCRAM to get at it.
+    """
+    log_in_as = _log_in_by_scram if scram else _log_in_as
     first = login.username or DEFAULT_USERNAME
     try:
-        return await _log_in_as(connection, login.key, first)
+        return await log_in_as(connection, login.key, first)
     except LoginRefused as refusal:
         if login.username is not None or not refusal.may_be_anothers:
             raise
+        if scram and not (login.trust.is_checked and connection.link.keeps_secrets):
+            raise LoginRefused(
+                f"{refusal}; if the key is not root's, name its user in NOTIFY_TRUENAS_USERNAME"
+            ) from None
         found = await _log_in_as_owner(connection, login.key)
         if found is None:
             raise refusal from None
@@ -178,17 +204,45 @@ async def _log_in_as(connection: Connection, key: ApiKey, username: str) -> tupl
             refused = f"login as {username} refused: {_REFUSALS['AUTH_ERR']}"
             raise LoginRefused(refused, may_be_anothers=True) from None
         raise
-    kind = answer.get("response_type") if isinstance(answer, dict) else None
-    if kind == "SUCCESS":
+    if isinstance(answer, dict) and answer.get("response_type") == "SUCCESS":
         return _who(answer.get("user_info"), username)
+    raise _refusal(answer, username)
+
+
+def _refusal(answer: Any, username: str) -> LoginRefused:
+    """Say why a login was not let in."""
+    answer = answer if isinstance(answer, dict) else {}
+    kind = answer.get("response_type")
     if kind == "REDIRECT":
-        raise LoginRefused(
+        return LoginRefused(
             f"this is the standby node of a pair; give the address of the active one: {said(answer.get('urls'))}"
         )
-    raise LoginRefused(
+    return LoginRefused(
         f"login as {username} refused: {_REFUSALS.get(str(kind), f'TrueNAS answers {said(kind, 100)}')}",
         may_be_anothers=kind in ("AUTH_ERR", "EXPIRED"),
     )
+
+
+async def _log_in_by_scram(connection: Connection, key: ApiKey, username: str) -> tuple[str, frozenset[str]]:
+    """Prove the key without sending it, and have TrueNAS prove that it knows it (26.0.0-BETA.3 and later)."""
+    end_point = connection.certificate.end_point if connection.certificate is not None else b""
+    client = key.scram(username, end_point)
+    try:
+        first = await _scram_step(connection, "CLIENT_FIRST_MESSAGE", client.first(), username)
+        final = await asyncio.to_thread(client.final, str(first.get("rfc_str")))
+        answer = await _scram_step(connection, "CLIENT_FINAL_MESSAGE", final, username)
+        client.verify(str(answer.get("rfc_str")))
+    except ScramError as error:
+        raise LoginRefused(f"login as {username} broken off: {error}; somebody may be in between") from None
+    return _who(answer.get("user_info"), username)
+
+
+async def _scram_step(connection: Connection, kind: str, message: str, username: str) -> dict[str, Any]:
+    params = {"mechanism": "SCRAM", "scram_type": kind, "rfc_str": message}
+    answer = await connection.call("auth.login_ex", params)
+    if isinstance(answer, dict) and answer.get("response_type") == "SCRAM_RESPONSE":
+        return answer
+    raise _refusal(answer, username)
 
 
 async def _log_in_as_owner(connection: Connection, key: ApiKey) -> tuple[str, frozenset[str]] | None:

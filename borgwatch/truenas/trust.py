@@ -7,6 +7,7 @@ key then is to know the certificate: by file, by fingerprint, or by having seen 
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 __all__ = ["Certificate", "Pin", "PinVerdict", "judge_pin", "tls_context"]
 
@@ -24,18 +26,33 @@ RENEWAL_WINDOW = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate that a server showed: its fingerprint (SHA-256, hex) and its last moment."""
+    """A certificate that a server showed: its fingerprint (SHA-256, hex) and its last moment.
+
+    `end_point` is the digest that ties a login to it (`tls-server-end-point`, RFC 5929 section 4.1).
+    """
 
     fingerprint: str
     not_after: datetime
+    end_point: bytes = b""
 
     @classmethod
     def from_der(cls, der: bytes) -> Certificate:
         """Read a certificate in DER; raises ValueError for anything else."""
         try:
-            return cls(sha256(der).hexdigest(), x509.load_der_x509_certificate(der).not_valid_after_utc)
+            read = x509.load_der_x509_certificate(der)
+            return cls(sha256(der).hexdigest(), read.not_valid_after_utc, _end_point(read, der))
         except x509.InvalidVersion as error:
             raise ValueError(str(error)) from None
+
+
+def _end_point(certificate: x509.Certificate, der: bytes) -> bytes:
+    """Digest a certificate with the algorithm of its signature, or with SHA-256 where that is too weak or unknown."""
+    try:
+        algorithm = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        algorithm = None
+    name = algorithm.name if algorithm is not None else "sha256"
+    return hashlib.new(name if name in ("sha384", "sha512", "sha224") else "sha256", der).digest()
 
 
 @dataclass(frozen=True, slots=True)

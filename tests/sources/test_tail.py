@@ -31,6 +31,21 @@ def rewrite(path: Path, content: str) -> None:
     new.rename(path)
 
 
+def come_between(empty: Path, live: Path, tick: int) -> None:
+    """Delete an empty file, rotate its successor, and let the one after that get the free inode number.
+
+    File systems give a number anew at once, but not always. So here the empty file itself comes back with a later
+    time of change, which looks the same. `tick` is how many nanoseconds lie between the times of change.
+    """
+    empty_ns = empty.stat().st_mtime_ns
+    free = empty.rename(live.parent.with_name("free"))
+    live.write_bytes(b"two\n")
+    os.utime(live, ns=(empty_ns, empty_ns + tick))
+    rotate(live)
+    free.rename(live)
+    os.utime(live, ns=(empty_ns, empty_ns + 2 * tick))
+
+
 def counted_opens(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Note every path that is opened from now on."""
     opened: list[str] = []
@@ -210,6 +225,60 @@ def test_04_a_file_that_came_and_was_rotated_between_two_looks_is_read(world: Wo
     world.file("a.log", "three\n")
 
     assert world.catch_up() == [b"two", b"three"]
+
+
+@pytest.mark.parametrize("tick", [0, 4_000_000])
+@pytest.mark.parametrize("stopped", [False, True])
+def test_04_an_empty_file_whose_inode_number_was_given_anew_hides_no_generation(
+    world: World, tick: int, *, stopped: bool
+) -> None:
+    """It was deleted; then came one that was rotated unseen, and another one, which got its number, and was as well."""
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    rotate(log)
+    empty = world.file("a.log", "")
+    world.catch_up()
+    come_between(empty, log, tick)
+    rotate(log)
+    world.file("a.log", "")
+    if stopped:
+        world.restart()
+
+    assert world.catch_up() == [b"two"]
+    assert world.catch_up() == []
+
+
+@pytest.mark.parametrize("tick", [0, 4_000_000])
+def test_04_an_empty_predecessor_whose_inode_number_was_given_anew_hides_no_generation(world: World, tick: int) -> None:
+    world.max_line = 20
+    world.restart()
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    rotate(log)
+    world.file("a.log", "")
+    world.catch_up()
+    empty = rotate(log)
+    world.catch_up()
+    come_between(empty, log, tick)
+    append(log, "x\n" * 50)
+    rotate(log)
+    world.file("a.log", "three\n")
+
+    assert world.catch_up(budget=22) == [b"two", *[b"x"] * 50, b"three"]
+
+
+def test_04_an_empty_file_that_came_while_its_predecessor_was_read_hides_no_generation(world: World) -> None:
+    world.max_line = 20
+    world.restart()
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    append(log, "x\n" * 50)
+    rotate(log)
+    empty = world.file("a.log", "")
+    world.look(budget=22)
+    come_between(empty, log, 4_000_000)
+
+    assert set(world.catch_up(budget=22)) == {b"x", b"two"}
 
 
 def test_04_a_predecessor_that_is_removed_unread_is_told(world: World) -> None:

@@ -75,17 +75,8 @@ class World:
         return [line.data for line in self.lines[before:]]
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, for the reader and, by its smallest step, for the times of change that the disk keeps.
-
-        The disk's clock ticks every few milliseconds; without a tick, what the reader takes for seconds apart would
-        bear the same time of change, which no real clock can do.
-        """
+        """Let time pass."""
         self.seconds += seconds
-        probe = self.root.with_name("clock")
-        probe.touch()
-        before = probe.stat().st_mtime_ns
-        while seconds and probe.stat().st_mtime_ns == before:
-            probe.touch()
 
     def file(self, name: str, content: bytes | str | None = None) -> Path:
         """Name a file, and write it if there is content."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import ClientConnection
 
 from borgwatch.truenas.connection import Connection
 
@@ -23,6 +24,19 @@ def call_timeout(monkeypatch: pytest.MonkeyPatch) -> Shorten:
         monkeypatch.setattr("borgwatch.truenas.session.JOB_TIMEOUT", seconds)
 
     return shorten
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every frame that clients send, as it goes over the wire."""
+    real, frames = ClientConnection.send, []
+
+    async def send(self: ClientConnection, message: Any, **more: Any) -> None:
+        frames.append(message)
+        await real(self, message, **more)
+
+    monkeypatch.setattr(ClientConnection, "send", send)
+    return frames
 
 
 @pytest.fixture

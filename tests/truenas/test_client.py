@@ -18,7 +18,7 @@ from borgwatch.truenas.errors import LoginRefused, NotTrusted, Unreachable
 from borgwatch.truenas.session import Session
 from borgwatch.truenas.simulator import PROFILES, Simulator, make_certificate
 from borgwatch.truenas.trust import PinVerdict
-from tests.truenas.world import NEW, Pins, Stub, Witness, login_at, methods, now
+from tests.truenas.world import NEW, Pins, Stub, Witness, login_at, methods, now, simulator
 
 
 @asynccontextmanager
@@ -107,7 +107,7 @@ async def test_a_session_that_held_is_replaced_soon(pauses: list[float], monkeyp
 @pytest.mark.parametrize("release", PROFILES)
 @pytest.mark.usefixtures("at_once")
 async def test_a_session_is_made_anew_after_every_loss(release: str) -> None:
-    async with Simulator(release, rate_limit=None) as nas, _kept_up(nas.url) as (client, witness):
+    async with simulator(release, rate_limit=None) as nas, _kept_up(nas.url) as (client, witness):
         await client.session()
         for number, code in enumerate([1012, 1001, 1006, None], start=1):
             await nas.disconnect_all(code if code != 1006 else None)

@@ -57,7 +57,8 @@ def test_no_way_of_printing_shows_a_key(name: str) -> None:
     """Neither the key nor the parameters of a login that were made of it."""
     link = Link(encrypted=True, peer="192.168.1.5")
     login = _key().login("root", link)
-    for thing in (_key(), Secret(SECRET), login, login["api_key"], _key().login_without_name(link)):
+    scram = _key().scram("root", b"")
+    for thing in (_key(), Secret(SECRET), login, login["api_key"], _key().login_without_name(link), scram, vars(scram)):
         assert SECRET[2:] not in PRINTERS[name](thing)
 
 

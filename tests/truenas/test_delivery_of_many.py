@@ -11,7 +11,7 @@ from borgwatch.truenas.alerts import CLASSES, Listed
 from borgwatch.truenas.delivery import AT_ONCE, Delivered, Todo, deliver_all, todo
 from borgwatch.truenas.errors import CallFailed, ConnectionLost, NotShown
 from borgwatch.truenas.simulator import Simulator
-from tests.truenas.world import NEW, OLD, RELEASES, alert, cleared, creations, methods, session_with
+from tests.truenas.world import NEW, OLD, RELEASES, alert, cleared, creations, methods, session_with, simulator
 
 WANTED, OTHER = CLASSES["CloudBackupTaskFailed"], CLASSES["ScrubNotStarted"]
 TEXT = alert().text
@@ -58,7 +58,7 @@ def _of(number: int, **more: Any) -> Alert:
 
 @pytest.mark.parametrize("release", RELEASES)
 async def test_many_are_delivered_with_two_looks(release: str) -> None:
-    async with Simulator(release) as nas, session_with(nas) as session:
+    async with simulator(release) as nas, session_with(nas) as session:
         given = [_of(number) for number in range(30)]
 
         results = await deliver_all(session, given)
@@ -71,7 +71,7 @@ async def test_many_are_delivered_with_two_looks(release: str) -> None:
 
 @pytest.mark.parametrize("release", [OLD, NEW])
 async def test_each_has_its_own_proof_or_error(release: str) -> None:
-    async with Simulator(release) as nas, session_with(nas) as session:
+    async with simulator(release) as nas, session_with(nas) as session:
         await deliver_all(session, [_of(1), _of(2), _of(3)])
         nas.set_policy("ScrubNotStarted", "NEVER")
 
@@ -105,7 +105,7 @@ async def test_a_loss_in_the_middle_is_an_error_of_all_and_the_next_session_sets
     release: str, moment: str
 ) -> None:
     given = [_of(number) for number in range(12)]
-    async with Simulator(release, rate_limit=None) as nas:
+    async with simulator(release, rate_limit=None) as nas:
         getattr(nas.faults, moment)["core.bulk" if release == OLD else "alert.oneshot_create"] = None
         async with session_with(nas) as session:
             lost = await deliver_all(session, given)

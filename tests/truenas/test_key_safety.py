@@ -10,19 +10,23 @@ import asyncio
 import logging
 import socket
 import traceback
+from base64 import b64encode
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from borgwatch.truenas.connection import open_connection
 from borgwatch.truenas.errors import InsecureTransport, LoginRefused, NotTrusted, TrueNASError, Unreachable, Verdict
+from borgwatch.truenas.scram import ScramClient
 from borgwatch.truenas.session import log_in, open_session
 from borgwatch.truenas.simulator import PROFILES, Simulator
 from tests.truenas.conftest import Shorten
 from tests.truenas.world import (
+    SCRAM_STEPS,
     SECRET,
     Stub,
     Told,
@@ -31,8 +35,10 @@ from tests.truenas.world import (
     methods,
     now,
     raw_server,
+    scram_stub,
     session_at,
     session_with,
+    simulator,
 )
 
 
@@ -41,8 +47,9 @@ def _port(url: str | None) -> int:
 
 
 def _unharmed(nas: Simulator) -> bool:
-    """Whether no login arrived, and the key still works."""
-    return not any(method.startswith("auth.") for method in methods(nas)) and not nas.keys[0].revoked
+    """Whether no login arrived, not even a question that asks for more than its ways, and the key still works."""
+    about_logins = {method for method in methods(nas) if method.startswith("auth.")}
+    return about_logins <= {"auth.mechanism_choices"} and not nas.keys[0].revoked
 
 
 @pytest.mark.parametrize("scheme", ["ws", "http"])
@@ -211,7 +218,7 @@ async def test_25_04_0_is_not_given_a_key_over_ipv6_even_if_it_will_not_say_what
 
 @pytest.mark.parametrize("release", [release for release in PROFILES if release != "25.04.0"])
 async def test_other_releases_are_logged_in_to_over_ipv6(release: str) -> None:
-    async with Simulator(release, host="::1") as nas, session_with(nas) as session:
+    async with simulator(release, host="::1") as nas, session_with(nas) as session:
         assert session.is_full_admin
 
 
@@ -232,8 +239,9 @@ async def test_a_key_is_not_sent_before_the_certificate_is_judged(host: str, res
 
 
 def _locals_of(error: BaseException) -> str:
-    """What a traceback with local variables prints: every frame of the error and of what it came from."""
-    return "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+    """What a traceback with local variables prints: every frame of the error and of all that it came from."""
+    printed = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+    return printed + "".join(_locals_of(origin) for origin in (error.__cause__, error.__context__) if origin)
 
 
 def _refuse(nas: Simulator) -> None:
@@ -267,22 +275,85 @@ def _stay_silent(nas: Simulator) -> None:
 async def test_no_traceback_of_a_failed_login_shows_the_key(fault: Any, release: str, call_timeout: Shorten) -> None:
     """Not even one with the local variables of each frame."""
     call_timeout(0.3)
-    async with Simulator(release) as nas:
+    async with simulator(release) as nas:
         fault(nas)
 
         with pytest.raises(TrueNASError) as caught:
             await open_session(login_at(nas.url), now, on_pin=Told())
 
         printed = _locals_of(caught.value)
-        assert "_log_in_as" in printed
+        assert "_log_in_as" in printed or "_log_in_by_scram" in printed
         assert SECRET[2:] not in printed
         assert SECRET[2:] not in str(caught.value)
+
+
+async def _lie(_: ServerConnection, __: dict[str, Any], honest: dict[str, Any]) -> Any:
+    return {**honest, "rfc_str": f"v={b64encode(bytes(64)).decode()}"}
+
+
+async def _ask_for_much(_: ServerConnection, __: dict[str, Any], honest: dict[str, Any]) -> Any:
+    return {**honest, "rfc_str": honest["rfc_str"] + "000"}
+
+
+async def _send_half_a_letter(_: ServerConnection, __: dict[str, Any], honest: dict[str, Any]) -> Any:
+    return {**honest, "rfc_str": honest["rfc_str"] + ",x=\ud800"}
+
+
+async def _deny(*_: Any) -> Any:
+    return {"response_type": "AUTH_ERR"}
+
+
+async def _hang_up(connection: ServerConnection, *_: Any) -> Any:
+    connection.transport.abort()
+    return ...
+
+
+async def _say_nothing(*_: Any) -> Any:
+    return ...
+
+
+_FIRST, _FINAL = SCRAM_STEPS[1:]
+
+
+@pytest.mark.parametrize(
+    ("step", "fault"),
+    [
+        (_FIRST, _ask_for_much), (_FIRST, _send_half_a_letter), (_FIRST, _deny), (_FIRST, _hang_up),
+        (_FIRST, _say_nothing), (_FINAL, _lie), (_FINAL, _deny), (_FINAL, _hang_up), (_FINAL, _say_nothing),
+    ],
+)  # fmt: skip
+async def test_no_traceback_of_a_failed_scram_login_shows_the_key(step: str, fault: Any, call_timeout: Shorten) -> None:
+    """Neither the key nor what is made of it, which would be as good."""
+    call_timeout(0.3)
+    async with scram_stub(step, fault) as stub:
+        with pytest.raises(TrueNASError) as caught:
+            await open_session(login_at(stub.url, username="root"), now, on_pin=Told())
+
+    printed = _locals_of(caught.value)
+    assert "_log_in_by_scram" in printed
+    assert SECRET[2:] not in printed
+    assert not [name for name in ("salted", "client_key", "_password", "password") if f"    {name} = b" in printed]
+
+
+def test_no_traceback_of_a_lack_of_random_numbers_shows_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The nonce is drawn while the secret is at hand."""
+
+    def fail(_: int) -> bytes:
+        raise OSError(38, "no random numbers")
+
+    monkeypatch.setitem(ScramClient.__init__.__kwdefaults__ or {}, "random", fail)
+    with pytest.raises(OSError, match="random") as caught:
+        login_at("wss://nas.test").key.scram("root", b"")
+
+    printed = _locals_of(caught.value)
+    assert "end_point" in printed
+    assert SECRET[2:] not in printed
 
 
 async def test_no_log_of_the_websocket_shows_the_key_at_any_level(caplog: pytest.LogCaptureFixture) -> None:
     """The library logs the beginning and the end of frames; a key at the end of one would be in it."""
     caplog.set_level(logging.DEBUG)
-    async with Simulator("26.0.0-BETA.3") as nas:
+    async with simulator("26.0.0-BETA.3") as nas:
         nas.keys[0].username = "somebody"
         caplog.clear()
         async with session_with(nas):
@@ -293,7 +364,7 @@ async def test_no_log_of_the_websocket_shows_the_key_at_any_level(caplog: pytest
         assert not [line for line in ours if "ssss" in line]
 
 
-async def test_a_login_over_a_link_that_turned_out_insecure_is_refused_before_a_call() -> None:
+async def test_a_login_over_a_link_that_turned_out_insecure_is_refused_before_the_key_goes_out() -> None:
     async with Simulator() as nas, connection_at(nas.url) as connection:
         connection.link = connection.link.__class__(encrypted=False, peer="10.0.0.1")
 

@@ -14,10 +14,33 @@ from borgwatch.truenas.errors import CallFailed, LoginRefused, NoAnswer, TrueNAS
 from borgwatch.truenas.session import Session, open_session
 from borgwatch.truenas.simulator import PROFILES, Key, Simulator
 from tests.truenas.conftest import Shorten
-from tests.truenas.world import NEW, OLD, RELEASES, SECRET, Stub, Told, login_at, methods, now, session_at, session_with
+from tests.truenas.world import (
+    NEW,
+    OLD,
+    RELEASES,
+    SECRET,
+    Stub,
+    Told,
+    login_at,
+    methods,
+    now,
+    session_at,
+    session_with,
+    simulator,
+)
 
 ROOT = Key("root", SECRET)
 ALL = list(PROFILES)
+_BY_SCRAM = ["auth.mechanism_choices", "auth.login_ex", "auth.login_ex"]
+LOGIN = {
+    "25.04.0": ["auth.login_ex"],
+    "25.04.2.6": ["auth.login_ex"],
+    "25.10.0": ["auth.mechanism_choices", "auth.login_ex"],
+    "25.10.6": ["auth.mechanism_choices", "auth.login_ex"],
+    "26.0.0-BETA.3": _BY_SCRAM,
+    "27-master": _BY_SCRAM,
+}
+"""The calls of a login that is let in, by release."""
 
 
 async def _refused(nas: Simulator | Stub, **login: Any) -> TrueNASError:
@@ -30,26 +53,26 @@ async def _refused(nas: Simulator | Stub, **login: Any) -> TrueNASError:
 
 @pytest.mark.parametrize("release", ALL)
 async def test_a_full_administrators_key_is_let_in(release: str) -> None:
-    async with Simulator(release) as nas:
+    async with simulator(release) as nas:
         async with session_with(nas) as session:
             assert session.is_full_admin
             assert session.username == "root"
             assert session.release == PROFILES[release].version.removeprefix("TrueNAS-")
             assert session.waits_for_jobs is PROFILES[release].legacy_jobs_option
 
-        assert methods(nas) == ["core.set_options", "auth.login_ex", "system.version"]
+        assert methods(nas) == ["core.set_options", *LOGIN[release], "system.version"]
 
 
 @pytest.mark.parametrize("release", ALL)
 async def test_options_are_set_before_the_login_as_truenas_needs_them(release: str) -> None:
-    async with Simulator(release) as nas, session_with(nas):
+    async with simulator(release) as nas, session_with(nas):
         options = {"legacy_jobs": False, "private_methods": True, "py_exceptions": False}
         assert nas.calls[0] == ("core.set_options", [options])
 
 
 @pytest.mark.parametrize("release", ALL)
 async def test_a_wrong_key_is_refused(release: str) -> None:
-    async with Simulator(release) as nas:
+    async with simulator(release) as nas:
         error = await _refused(nas, key="1-" + "z" * 64)
 
     assert isinstance(error, LoginRefused)
@@ -61,7 +84,7 @@ async def test_a_wrong_key_is_refused(release: str) -> None:
 @pytest.mark.parametrize("username", [None, "root"])
 async def test_a_revoked_key_is_refused(release: str, username: str | None) -> None:
     """AUTH_ERR on 25.04.0 and 26, an error about the run state on those between: the same to the user."""
-    async with Simulator(release, keys=[Key("root", SECRET, revoked=True), Key("root", "2-" + "t" * 64)]) as nas:
+    async with simulator(release, keys=[Key("root", SECRET, revoked=True), Key("root", "2-" + "t" * 64)]) as nas:
         error = await _refused(nas, username=username)
 
     assert isinstance(error, LoginRefused)
@@ -70,13 +93,13 @@ async def test_a_revoked_key_is_refused(release: str, username: str | None) -> N
 
 @pytest.mark.parametrize("release", ALL)
 async def test_a_deleted_key_is_refused(release: str) -> None:
-    async with Simulator(release, keys=[Key("root", "2-" + "t" * 64)]) as nas:
+    async with simulator(release, keys=[Key("root", "2-" + "t" * 64)]) as nas:
         assert isinstance(await _refused(nas), LoginRefused)
 
 
 @pytest.mark.parametrize("release", ALL)
 async def test_an_expired_key_is_called_expired_or_revoked(release: str) -> None:
-    async with Simulator(release, keys=[Key("root", SECRET, expired=True)]) as nas:
+    async with simulator(release, keys=[Key("root", SECRET, expired=True)]) as nas:
         error = await _refused(nas)
 
     assert isinstance(error, LoginRefused)
@@ -86,7 +109,7 @@ async def test_an_expired_key_is_called_expired_or_revoked(release: str) -> None
 
 @pytest.mark.parametrize("release", ALL)
 async def test_a_configured_user_without_this_key_is_refused_and_no_other_is_tried(release: str) -> None:
-    async with Simulator(release, keys=[ROOT, Key("borg", "2-" + "t" * 64)]) as nas:
+    async with simulator(release, keys=[ROOT, Key("borg", "2-" + "t" * 64)]) as nas:
         error = await _refused(nas, username="borg")
 
         assert isinstance(error, LoginRefused)
@@ -96,61 +119,81 @@ async def test_a_configured_user_without_this_key_is_refused_and_no_other_is_tri
 
 @pytest.mark.parametrize("release", ALL)
 async def test_a_configured_user_is_logged_in_by_name(release: str) -> None:
-    async with Simulator(release, keys=[Key("borg", SECRET)]) as nas:
+    async with simulator(release, keys=[Key("borg", SECRET)]) as nas:
         async with session_with(nas, username="borg") as session:
             assert session.username == "borg"
             assert session.is_full_admin
 
-        assert methods(nas)[1:2] == ["auth.login_ex"]
+        assert methods(nas) == ["core.set_options", *LOGIN[release], "system.version"]
 
 
 @pytest.mark.parametrize("release", ALL)
 @pytest.mark.parametrize("root_has_a_key", [False, True])
 async def test_without_a_name_the_owner_is_found_by_the_key(release: str, *, root_has_a_key: bool) -> None:
     others = [Key("root", "2-" + "t" * 64)] if root_has_a_key else []
-    async with Simulator(release, keys=[Key("borg", SECRET), *others]) as nas:
+    async with simulator(release, keys=[Key("borg", SECRET), *others]) as nas:
         async with session_with(nas) as session:
             assert session.username == "borg"
             assert session.is_full_admin
 
-        assert methods(nas)[1:4] == ["auth.login_ex", "auth.login_with_api_key", "auth.me"]
+        as_root = LOGIN[release][:-1] if PROFILES[release].scram else LOGIN[release]  # refused at the first message
+        owner = ["auth.login_with_api_key", "auth.me"]
+        assert methods(nas) == ["core.set_options", *as_root, *owner, "system.version"]
 
 
 @pytest.mark.parametrize("release", ALL)
 async def test_roles_are_read_and_a_lesser_key_is_let_in(release: str) -> None:
     """It may look at alerts; what it may not do is said when an alert is to be made."""
     async with (
-        Simulator(release, keys=[Key("svc", SECRET, ("READONLY_ADMIN",))]) as nas,
+        simulator(release, keys=[Key("svc", SECRET, ("READONLY_ADMIN",))]) as nas,
         session_with(nas) as session,
     ):
         assert not session.is_full_admin
         assert "ALERT_LIST_READ" in session.roles
 
 
+TOO_MANY = {
+    "code": -32001, "message": "Method call error", "data": {"error": 16, "reason": "[EBUSY] Rate Limit Exceeded"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("release", ALL)
 @pytest.mark.parametrize("username", [None, "root"])
-async def test_too_many_logins_are_not_followed_by_more(username: str | None) -> None:
-    async with Simulator(NEW) as nas:
+async def test_too_many_logins_are_not_followed_by_more(release: str, username: str | None) -> None:
+    """Neither with another user nor in another way, and from 25.10 on the question for the ways is one of them."""
+    async with simulator(release) as nas:
         nas.faults.rate_limited = True
         nas.faults.rate_limit_pause = 0.0
         error = await _refused(nas, username=username)
 
         assert error.verdict is Verdict.RETRY_LATER
         assert "Rate Limit" in str(error)
+        assert methods(nas) == ["core.set_options", LOGIN[release][0]]
+
+
+@pytest.mark.parametrize("release", ALL)
+@pytest.mark.parametrize("username", [None, "root"])
+async def test_too_many_logins_at_the_login_itself(release: str, username: str | None) -> None:
+    async with simulator(release) as nas:
+        nas.faults.error["auth.login_ex"] = TOO_MANY
+        error = await _refused(nas, username=username)
+
+        assert error.verdict is Verdict.RETRY_LATER
+        assert methods(nas)[-1] == "auth.login_ex"
         assert methods(nas).count("auth.login_ex") == 1
         assert "auth.login_with_api_key" not in methods(nas)
 
 
 async def test_too_many_logins_while_the_owner_is_sought() -> None:
-    async with Simulator("26.0.0-BETA.3", keys=[Key("borg", SECRET)]) as nas:
-        data = {"error": 16, "reason": "[EBUSY] Rate Limit Exceeded"}
-        nas.faults.error["auth.login_with_api_key"] = {"code": -32001, "message": "Method call error", "data": data}
+    async with simulator("26.0.0-BETA.3", keys=[Key("borg", SECRET)]) as nas:
+        nas.faults.error["auth.login_with_api_key"] = TOO_MANY
         assert (await _refused(nas)).verdict is Verdict.RETRY_LATER
 
 
 @pytest.mark.parametrize("release", [OLD, NEW, "26.0.0-BETA.3"])
 async def test_the_standby_node_of_a_pair_names_the_active_one(release: str) -> None:
     """And the key is not tried there in another way."""
-    async with Simulator(release) as nas:
+    async with simulator(release) as nas:
         nas.faults.ha_redirect = ["https://10.0.0.2"]
         error = await _refused(nas)
         assert "auth.login_with_api_key" not in methods(nas)
@@ -243,10 +286,11 @@ async def test_only_the_option_answered_as_off_counts_as_off(options: Any) -> No
         assert not session.waits_for_jobs
 
 
-@pytest.mark.parametrize("method", ["core.set_options", "auth.login_ex", "system.version"])
-async def test_a_login_that_is_never_answered_ends(method: str, call_timeout: Shorten) -> None:
+@pytest.mark.parametrize("release", [NEW, "26.0.0-BETA.3"])
+@pytest.mark.parametrize("method", ["core.set_options", "auth.mechanism_choices", "auth.login_ex", "system.version"])
+async def test_a_login_that_is_never_answered_ends(release: str, method: str, call_timeout: Shorten) -> None:
     call_timeout(0.2)
-    async with Simulator(NEW) as nas:
+    async with simulator(release) as nas:
         nas.faults.never_answer.add(method)
         error = await _refused(nas)
 
@@ -335,7 +379,7 @@ async def _create(session: Session, text: str) -> None:
 @pytest.mark.parametrize("release", RELEASES)
 async def test_a_failed_job_is_an_error_on_every_release(release: str) -> None:
     """25.04 answers with a number and lists the failure within a successful bulk job."""
-    async with Simulator(release) as nas, session_with(nas) as session:
+    async with simulator(release) as nas, session_with(nas) as session:
         with pytest.raises(CallFailed, match="Invalid alert class") as caught:
             await session.run_job("alert.oneshot_create", "CustomAlert", {"title": "t"})
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
 from borgwatch.truenas.connection import Trust
 from borgwatch.truenas.errors import NotTrusted, Verdict
@@ -46,7 +52,49 @@ def test_judge_pin(pinned: Pin | None, shown: Certificate, left: timedelta, verd
 def test_a_certificate_is_read() -> None:
     made = make_certificate(days_left=10)
 
-    assert Certificate.from_der(made.der) == Certificate(made.fingerprint, made.not_after)
+    assert Certificate.from_der(made.der) == Certificate(made.fingerprint, made.not_after, made.binding)
+
+
+RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+PSS = padding.PSS(padding.MGF1(hashes.SHA384()), padding.PSS.DIGEST_LENGTH)
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithm", "padded", "digest"),
+    [
+        (RSA, hashes.SHA256(), None, "sha256"),
+        (RSA, hashes.SHA224(), None, "sha224"),
+        (RSA, hashes.SHA384(), None, "sha384"),
+        (RSA, hashes.SHA512(), None, "sha512"),
+        (RSA, hashes.SHA384(), PSS, "sha384"),
+        (RSA, hashes.SHA3_384(), None, "sha256"),
+        (ec.generate_private_key(ec.SECP384R1()), hashes.SHA512(), None, "sha512"),
+        (ed25519.Ed25519PrivateKey.generate(), None, None, "sha256"),
+    ],
+)
+def test_the_end_point_is_digested_as_the_certificate_was_signed(
+    key: Any, algorithm: Any, padded: Any, digest: str
+) -> None:
+    """RFC 5929, section 4.1."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, END - timedelta(days=397), END)
+    der = builder.sign(key, algorithm, rsa_padding=padded).public_bytes(serialization.Encoding.DER)
+
+    assert Certificate.from_der(der).end_point == hashlib.new(digest, der).digest()
+
+
+_WEAK = [hashes.MD5(), hashes.SHA1()]  # noqa: S303 - named so that they are not used
+
+
+@pytest.mark.parametrize("weak", [*_WEAK, UnsupportedAlgorithm("unknown")])
+def test_the_end_point_is_never_digested_weakly(weak: Any) -> None:
+    """Such certificates can no longer be made; the digest of their signature must be read, though."""
+    made = default_certificate()
+    shown = mock.Mock(not_valid_after_utc=made.not_after)
+    signed = {"side_effect": weak} if isinstance(weak, Exception) else {"return_value": weak}
+    type(shown).signature_hash_algorithm = mock.PropertyMock(**signed)
+    with mock.patch.object(x509, "load_der_x509_certificate", return_value=shown):
+        assert Certificate.from_der(made.der).end_point == made.binding
 
 
 @pytest.mark.parametrize("der", [b"", b"not a certificate", b"\x30\x03\x02\x01\x05"])

@@ -7,6 +7,7 @@ wants over real TLS; `raw_server` for something that is no TrueNAS at all.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,6 +29,7 @@ from borgwatch.truenas.credentials import ApiKey
 from borgwatch.truenas.errors import TrueNASError
 from borgwatch.truenas.session import Login, Session, open_session
 from borgwatch.truenas.simulator import PROFILES, Simulator, default_certificate
+from borgwatch.truenas.simulator.scram import Exchange, Verifier
 from borgwatch.truenas.trust import Certificate, Pin, PinVerdict
 
 RELEASES = [release for release in PROFILES if release != "27-master"]
@@ -38,6 +40,11 @@ OLD, NEW = "25.04.2.6", "25.10.6"
 SECRET = "1-" + "s" * 64
 KEY = "borgwatch:nas1:photos:backup"
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+
+FAST = 50_000
+"""The iterations of SCRAM in tests: the fewest that the client accepts, a tenth of what TrueNAS takes."""
+simulator = functools.partial(Simulator, scram_iterations=FAST)
+"""Makes a simulator whose SCRAM logins are fast; the same as `Simulator` for releases without SCRAM."""
 
 
 def now() -> datetime:
@@ -213,6 +220,7 @@ class Stub:
         self.answers = {**_HAPPY, **(answers or {})}
         self.paths: list[str] = []
         self.calls: list[str] = []
+        self.frames: list[str] = []
         self.connections = 0
         self._http = http
         self._server: Server | None = None
@@ -243,6 +251,7 @@ class Stub:
             async for message in connection:
                 call = json.loads(message)
                 self.calls.append(call["method"])
+                self.frames.append(str(message))
                 answer = self.answers.get(call["method"])
                 if callable(answer):
                     await answer(self, connection, call)
@@ -254,6 +263,45 @@ class Stub:
     async def reply(self, connection: ServerConnection, call: dict[str, Any], result: Any) -> None:
         """Answer a call with a result."""
         await connection.send(json.dumps({"jsonrpc": "2.0", "id": call["id"], "result": result}))
+
+
+@functools.cache
+def _verifier() -> Verifier:
+    return Verifier.derive(SECRET[2:], FAST)
+
+
+SCRAM_STEPS = ("auth.mechanism_choices", "CLIENT_FIRST_MESSAGE", "CLIENT_FINAL_MESSAGE")
+"""The calls of a login by SCRAM."""
+Altered = Callable[[ServerConnection, dict[str, Any], Any], Awaitable[Any]]
+
+
+def scram_stub(step: str = "", altered: Altered | None = None) -> Stub:
+    """Make a stub that lets `SECRET` in by SCRAM alone.
+
+    At one step `altered` makes the result out of the honest one; it may do other harm, and answer `...` for nothing.
+    """
+    verifier = _verifier()
+    exchanges: dict[ServerConnection, Exchange] = {}
+
+    def honest(connection: ServerConnection, login: dict[str, Any]) -> Any:
+        if login.get("mechanism") != "SCRAM":
+            return {"response_type": "AUTH_ERR"}
+        answer = {"response_type": "SCRAM_RESPONSE", "scram_type": "SERVER_FIRST_RESPONSE", "user_info": None}
+        if login["scram_type"] == "CLIENT_FIRST_MESSAGE":
+            exchange = exchanges[connection] = Exchange(login["rfc_str"], verifier, default_certificate().binding)
+            return {**answer, "rfc_str": exchange.server_first}
+        final = exchanges[connection].finish(login["rfc_str"])
+        return {**answer, "scram_type": "SERVER_FINAL_RESPONSE", "rfc_str": final, "user_info": _USER}
+
+    async def reply(stub: Stub, connection: ServerConnection, call: dict[str, Any]) -> None:
+        login = call["params"][0] if call["params"] else {}
+        result = ["API_KEY_PLAIN", "SCRAM"] if call["method"] == SCRAM_STEPS[0] else honest(connection, login)
+        if altered is not None and step in (call["method"], login.get("scram_type")):
+            result = await altered(connection, call, result)
+        if result is not ...:
+            await stub.reply(connection, call, result)
+
+    return Stub({"auth.mechanism_choices": reply, "auth.login_ex": reply, "auth.login_with_api_key": False})
 
 
 @asynccontextmanager

@@ -1,0 +1,226 @@
+"""One step: read, judge, decide, commit; what counts and what does not."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from borgwatch.errors import JournalError
+from borgwatch.journal import Journal
+from borgwatch.judge import Judge
+from borgwatch.matching.load import load_rules
+from borgwatch.matching.matcher import Matcher
+from borgwatch.pipeline import Pipeline, Plan, Step
+from borgwatch.policy import EventFilter
+from borgwatch.roles import Roles
+from borgwatch.runs import Limits
+from borgwatch.sources.tail import Tree
+
+START = datetime(2026, 11, 23, 6, tzinfo=UTC)
+GOOD = 'Creating archive at "/r::{}"\nterminating with success status, rc 0\n'
+LOCKED = "Failed to create/acquire the lock /r (timeout).\nterminating with error status, rc 2\n"
+QUIET_FAILURE = "Repository /r does not exist.\n"
+EVENTS = EventFilter(("*.failure", "*.missed"))
+
+
+class World:
+    """A watched directory, a journal and a clock turned by hand."""
+
+    def __init__(self, directory: Path) -> None:
+        self.watch = directory / "watch"
+        (self.watch / "nas").mkdir(parents=True)
+        self.log = self.watch / "nas" / "backup.log"
+        self.state = directory / "state"
+        self.matcher = Matcher(load_rules().rules)
+        self.moment = START
+        self.expect: timedelta | None = None
+        self.instance = "main"
+        self.journal = Journal.open(self.state)
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin anew from what was committed."""
+        self.journal.close()
+        self.journal = Journal.open(self.state)
+        root = str(self.watch)
+        first = root not in self.journal.roots()
+        tree = Tree(self.watch, root, first_start=first, now=self.now, monotonic=lambda: self.now().timestamp())
+        judge = Judge(self.matcher, Limits(), Roles((self.watch,), ()))
+        plan = Plan(EVENTS, self.expect, self.instance)
+        self.pipeline = Pipeline({root: tree}, judge, plan, self.journal, self.now)
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def write(self, text: str) -> None:
+        with self.log.open("a") as log:
+            log.write(text)
+
+    def step(self, after: timedelta = timedelta()) -> Step:
+        """Let time pass and take steps until there is no more to read; returns the last."""
+        self.moment += after
+        while (step := self.pipeline.step()).more:
+            pass
+        return step
+
+    def names(self) -> list[str]:
+        return [event.name for event in self.journal.events()]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    yield world
+    world.journal.close()
+
+
+def test_a_failure_is_an_event_and_an_alert_in_one_commit(world: World) -> None:
+    world.step()
+    world.write(LOCKED)
+    step = world.step()
+    assert [event.name for event in step.events] == ["backup.failure"]
+    assert [(alert.key, alert.raised) for alert in step.alerts] == [("borgwatch:main:nas", True)]
+    assert [pending.alert for pending in world.journal.pending()] == list(step.alerts)
+
+
+def test_a_commit_that_fails_counts_for_nothing_and_the_lines_come_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.step()
+    world.write(LOCKED)
+    with monkeypatch.context() as broken:
+        broken.setattr(world.journal, "commit", _disk_full)
+        with pytest.raises(JournalError):
+            world.step()
+    assert world.journal.pending() == []
+    assert [event.name for event in world.step().events] == ["backup.failure"]
+    assert world.names() == ["backup.failure"]
+
+
+def _disk_full(_: object) -> None:
+    raise JournalError("the journal cannot be written: disk full")
+
+
+def test_silence_ends_a_failure_that_has_no_closing_line(world: World) -> None:
+    world.step()
+    world.write(QUIET_FAILURE)
+    assert world.step().events == ()
+    assert world.step(timedelta(seconds=9)).events == ()
+    assert [event.name for event in world.step(timedelta(seconds=2)).events] == ["backup.failure"]
+    assert world.step(timedelta(seconds=60)).events == ()
+
+
+def test_an_open_run_survives_a_restart(world: World) -> None:
+    world.step()
+    world.write('Creating archive at "/r::a"\n')
+    world.step()
+    world.restart()
+    world.write("terminating with success status, rc 0\n")
+    (event,) = world.step().events
+    assert (event.name, event.fields["archive"]) == ("backup.success", "a")
+
+
+def test_a_missing_backup_is_told_once_however_often_one_looks(world: World) -> None:
+    world.expect = timedelta(hours=26)
+    world.restart()
+    world.step()
+    world.write(GOOD.format("a"))
+    world.step()
+    assert world.step(timedelta(hours=25)).events == ()
+    assert [event.name for event in world.step(timedelta(hours=2)).events] == ["backup.missed"]
+    assert world.step(timedelta(hours=2)).events == ()
+    world.restart()
+    assert world.step(timedelta(hours=2)).events == ()
+    world.write(GOOD.format("b"))
+    (alert,) = world.step().alerts
+    assert not alert.raised
+    assert [event.name for event in world.step(timedelta(hours=27)).events] == ["backup.missed"]
+
+
+def test_a_success_that_is_yet_to_be_read_does_not_count_as_missing(world: World) -> None:
+    """A log of several steps: its first success is old, its last one is not."""
+    world.expect = timedelta(hours=26)
+    line = '{{"type": "log_message", "time": {}, "message": "{}", "levelname": "INFO", "name": "{}"}}\n'
+    noise = '{"type": "file_status", "status": "A", "path": "/' + "x" * 150 + '"}\n'
+    for day in range(40, -1, -1):
+        at = (START - timedelta(days=day, hours=1)).timestamp()
+        world.write(line.format(at, f"Archive name: a{day}", "borg.output.stats"))
+        world.write(noise * 400)
+        world.write(line.format(at, "terminating with success status, rc 0", "borg.output.show-rc"))
+    assert world.log.stat().st_size > 2 << 20
+    world.restart()
+    world.step()
+    assert "backup.missed" not in world.names()
+    assert world.journal.pending() == []
+    assert [event.name for event in world.step(timedelta(hours=26)).events] == ["backup.missed"]
+
+
+def test_the_past_of_a_directory_that_comes_late_is_past_as_well(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.watch.rename(tmp_path / "unmounted")
+    world.step()
+    world.restart()
+    world.step()
+    (tmp_path / "unmounted" / "nas" / "backup.log").write_text(LOCKED)
+    (tmp_path / "unmounted").rename(world.watch)
+    assert [event.past for event in world.step(timedelta(seconds=5)).events] == [True]
+    assert world.journal.pending() == []
+    world.write(LOCKED)
+    assert [event.past for event in world.step().events] == [False]
+    world.journal.close()
+
+
+def test_the_first_success_takes_away_what_an_earlier_journal_may_have_left(world: World) -> None:
+    world.step()
+    world.write(GOOD.format("a"))
+    assert [alert.raised for alert in world.step().alerts] == [False]
+    world.write(GOOD.format("b"))
+    assert world.step().alerts == ()
+
+
+def test_another_instance_name_takes_the_standing_alert_along(world: World) -> None:
+    world.step()
+    world.write(LOCKED)
+    world.step()
+    for pending in world.journal.pending():
+        world.journal.mark_delivered(pending)
+    world.instance = "attic"
+    world.restart()
+    asked = {pending.alert.key: pending.alert.raised for pending in world.journal.pending()}
+    assert asked == {"borgwatch:main:nas": False, "borgwatch:attic:nas": True}
+    world.restart()
+    assert len(world.journal.pending()) == 2
+
+
+def test_trouble_that_never_arrived_is_still_news_when_it_is_repeated(world: World) -> None:
+    """Raised and shown, cleared and raised anew while TrueNAS was away, then repeated: people are to be told."""
+    world.step()
+    world.write(LOCKED)
+    world.step()
+    for pending in world.journal.pending():
+        world.journal.mark_delivered(pending)
+    for text in (GOOD.format("a"), LOCKED, LOCKED):
+        world.write(text)
+        world.step()
+    (pending,) = world.journal.pending()
+    assert pending.alert.renotify
+
+
+def test_a_journal_of_several_processes_is_never_left_half_written(world: World) -> None:
+    world.step()
+    world.write(LOCKED)
+    world.step()
+    database = sqlite3.connect(world.state / "journal.sqlite3")
+    counts = [database.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("runs", "events", "alerts")]  # noqa: S608 - fixed names
+    database.close()
+    assert counts == [1, 1, 1]
+
+
+def test_the_journal_is_for_its_owner_alone(world: World) -> None:
+    """It holds lines of the logs as they were written."""
+    assert oct((world.state / "journal.sqlite3").stat().st_mode & 0o777) == "0o600"
+    assert oct(world.state.stat().st_mode & 0o777) == "0o700"
