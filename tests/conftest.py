@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from borgwatch import redact
+
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,6 +25,12 @@ def _log_as_before() -> Iterator[None]:
     """Whatever a test does to the logging configuration ends with it."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def _secrets_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret that one test registers masks nothing in another."""
+    monkeypatch.setattr(redact, "_known", list(redact._known))
 
 
 @pytest.fixture

@@ -77,3 +77,14 @@ def test_the_environment_in_the_readme_is_sound(tmp_path: Path) -> None:
 def test_links_between_documents_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
         assert (document.parent / target).exists(), target
+
+
+def test_the_document_on_the_key_names_every_method_that_is_called() -> None:
+    """What a full administrator's key is used for is said, and nothing else is done with it."""
+    package = ROOT / "borgwatch"
+    sources = [*(package / "truenas").glob("*.py"), *(package / "cli").glob("*.py"), package / "courier.py"]
+    called = re.findall(r'(?:call|run_job)\([^"]*?"([a-z_]+\.[a-z_]+)"', "\n".join(map(Path.read_text, sources)))
+    text = (ROOT / "docs" / "truenas-api-key.md").read_text()
+    said = set(re.findall(r"`([a-z_]+\.[a-z_*]+)`", text))
+    assert called
+    assert {m if not m.startswith("auth.") else "auth.*" for m in called} == {m for m in said if m != "system.ready"}

@@ -57,7 +57,7 @@ def _introduce(settings: Settings) -> None:
     elif truenas.address is None or truenas.key is None:
         log.error("truenas.unusable", error="address or API key is missing or wrong: nothing can be delivered")
     else:
-        if truenas.address.was_plain and not truenas.address.is_loopback:
+        if truenas.address.was_plain:
             log.warning(
                 "truenas.upgraded", url=truenas.address.url(tls=True),
                 note="ws:// and http:// would cost you the API key: going over TLS instead",

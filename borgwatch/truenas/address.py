@@ -48,7 +48,7 @@ class Address:
         return f"[{self.host}]" if ":" in self.host else self.host
 
     def __str__(self) -> str:
-        return f"{self._bracketed}:{self.tls_port if not self.is_loopback else self.port}"
+        return f"{self._bracketed}:{self.tls_port}"
 
 
 def is_loopback(ip: str) -> bool:

@@ -166,9 +166,9 @@ async def open_connection(
 ) -> Connection:
     """Connect to TrueNAS and check its certificate; nothing secret is sent.
 
-    An address that was written as plain text (`ws://`) is tried over TLS. Only on this very machine, where TrueNAS
-    counts a plain connection as secure, plain text follows when nobody speaks TLS there. `on_pin` is told of a
-    certificate that is pinned for the first time or anew. Raises `Unreachable` or `NotTrusted`.
+    An address that was written as plain text (`ws://`) is tried over TLS. Only on this very machine, plain text follows
+    when nobody speaks TLS there: a login that does not send the key may go over it. `on_pin` is told of a certificate
+    that is pinned for the first time or anew. Raises `Unreachable` or `NotTrusted`.
     """
     try:
         return await _open(address, address.url(tls=True), trust, now, on_pin)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from borgwatch.secret import Secret
-from borgwatch.truenas.address import is_loopback
 from borgwatch.truenas.errors import InsecureTransport
 from borgwatch.truenas.rpc import Sealed
 from borgwatch.truenas.scram import ScramClient
@@ -29,8 +28,13 @@ class Link:
 
     @property
     def keeps_secrets(self) -> bool:
-        """Whether a plain key may travel: as TrueNAS judges it (`secure_transport`, 25.04 to 27)."""
-        return self.encrypted or self.unix or is_loopback(self.peer)
+        """Whether a plain key may travel.
+
+        TrueNAS also counts loopback as secure (25.04 to 27). But what looks like loopback from here may be the near
+        end of a tunnel or a published port, and the key would be revoked at the far one: that is not worth it, for
+        TLS is spoken wherever TrueNAS is.
+        """
+        return self.encrypted or self.unix
 
 
 class ApiKey:

@@ -22,10 +22,9 @@ def _key() -> ApiKey:
 
 SAFE = [
     *(Link(encrypted=True, peer=peer) for peer in [*LOOPBACK, *ELSEWHERE]),
-    *(Link(encrypted=False, peer=peer) for peer in LOOPBACK),
     Link(encrypted=False, peer="", unix=True),
 ]
-UNSAFE = [Link(encrypted=False, peer=peer) for peer in ELSEWHERE]
+UNSAFE = [Link(encrypted=False, peer=peer) for peer in [*LOOPBACK, *ELSEWHERE]]
 
 
 @pytest.mark.parametrize("link", SAFE, ids=str)

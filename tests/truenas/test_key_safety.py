@@ -97,13 +97,22 @@ async def test_an_unknown_peer_counts_as_another_host(monkeypatch: pytest.Monkey
         assert _unharmed(nas)
 
 
-async def test_on_this_machine_plain_text_follows_where_nobody_speaks_tls() -> None:
-    """TrueNAS counts loopback as secure; the simulator's insecure port does not, so its key is revoked in the end."""
+async def test_not_even_on_this_machine_a_plain_key_goes_unencrypted() -> None:
+    """A tunnel or a published port looks like loopback from here, and is another host to TrueNAS: it would revoke."""
     async with Simulator(insecure_port=0) as nas:
-        with pytest.raises(LoginRefused):
+        with pytest.raises(InsecureTransport, match="was not sent"):
             await open_session(login_at(f"ws://127.0.0.1:{_port(nas.insecure_url)}"), now, on_pin=Told())
 
-        assert "auth.login_ex" in methods(nas)
+        assert _unharmed(nas)
+
+
+async def test_on_this_machine_a_login_that_does_not_send_the_key_goes_unencrypted() -> None:
+    async with Simulator("26.0.0-BETA.3", insecure_port=0, scram_iterations=50_000) as nas:
+        async with session_at(f"ws://127.0.0.1:{_port(nas.insecure_url)}") as session:
+            assert session.is_full_admin
+
+        assert not nas.keys[0].revoked
+        assert SECRET[2:] not in str(nas.calls)
 
 
 async def test_on_this_machine_an_untrusted_certificate_is_no_reason_for_plain_text() -> None:
