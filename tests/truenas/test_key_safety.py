@@ -20,7 +20,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from borgwatch.truenas.connection import open_connection
-from borgwatch.truenas.errors import InsecureTransport, LoginRefused, NotTrusted, TrueNASError, Unreachable, Verdict
+from borgwatch.truenas.errors import InsecureTransport, NotTrusted, TrueNASError, Unreachable, Verdict
 from borgwatch.truenas.scram import ScramClient
 from borgwatch.truenas.session import log_in, open_session
 from borgwatch.truenas.simulator import PROFILES, Simulator
