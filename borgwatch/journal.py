@@ -93,12 +93,14 @@ class Journal:
 
     def __init__(self, path: str | Path) -> None:
         self._lock_file: int | None = None
+        self._path = Path(path) if str(path) != ":memory:" else None
         self._database = sqlite3.connect(path, isolation_level=None, timeout=5)
         try:
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.execute("PRAGMA busy_timeout = 5000")
             self._migrate()
+            self._identity = self._identity_now()
         except BaseException:
             self._database.close()
             raise
@@ -270,8 +272,22 @@ class Journal:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
+    def _identity_now(self) -> tuple[int, int] | None:
+        """Which file stands at the journal's path; SQLite itself goes on writing to one that was removed."""
+        if self._path is None:
+            return None
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
+        if self._identity_now() != self._identity:
+            raise JournalError(
+                f"the journal {self._path} was removed or replaced while it was in use: restart borgwatch"
+            )
         try:
             self._database.execute("BEGIN IMMEDIATE")
             try:

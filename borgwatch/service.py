@@ -75,15 +75,18 @@ class Service:
         if self._waker is not None:
             self._waker.poke()
 
-    async def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
+    async def run(
+        self, on_ready: Callable[[], None] = lambda: None, on_caught_up: Callable[[], None] = lambda: None
+    ) -> None:
         """Watch and deliver until `stop`.
 
-        `on_ready` is called after the first look: what is written from then on is news.
+        `on_ready` is called after the first look: what is written from then on is news. `on_caught_up` is called when
+        all that stood there has been read.
         """
         self._waker = Waker(self._settings.watch, self._settings.poll.total_seconds())
         tasks = self._delivery_tasks()
         try:
-            await self._watch(self._waker, on_ready)
+            await self._watch(self._waker, on_ready, on_caught_up)
         finally:
             for task in tasks:
                 task.cancel()
@@ -116,9 +119,13 @@ class Service:
         with contextlib.suppress(Exception):
             self._report.problem(f"{name}.broken", f"{type(error).__name__}: {error}")
 
-    async def _watch(self, waker: Waker, on_ready: Callable[[], None]) -> None:
+    async def _watch(self, waker: Waker, on_ready: Callable[[], None], on_caught_up: Callable[[], None]) -> None:
         more = self._step()
         on_ready()
+        while more and not self._stopping.is_set():
+            await asyncio.sleep(0)
+            more = self._step()
+        on_caught_up()
         while not self._stopping.is_set():
             if more:
                 await asyncio.sleep(0)

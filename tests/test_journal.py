@@ -419,3 +419,12 @@ def test_kill_9_while_writing_leaves_whole_transactions(tmp_path: Path) -> None:
         before = done
         journal.close()
     assert before > 0
+
+
+def test_a_journal_that_was_removed_is_not_written_any_more(tmp_path: Path) -> None:
+    """SQLite would go on writing into a file that nobody will ever find again."""
+    journal = Journal.open(tmp_path)
+    (tmp_path / "journal.sqlite3").unlink()
+    with pytest.raises(JournalError, match="was removed or replaced while it was in use: restart borgwatch"):
+        journal.commit(CHANGE)
+    journal.close()

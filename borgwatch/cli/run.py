@@ -43,7 +43,9 @@ async def _run(settings: Settings) -> None:
             log.error("rules.rejected", error=problem)
         _introduce(settings)
         with service.signals():
-            await service.run(on_ready=lambda: _say_ready(settings, service))
+            await service.run(
+                on_ready=lambda: _say_ready(settings, service), on_caught_up=lambda: _say_deadman(settings, service)
+            )
     finally:
         journal.close()
     log.info("borgwatch.stop")
@@ -68,10 +70,6 @@ def _introduce(settings: Settings) -> None:
 
 def _say_ready(settings: Settings, service: Service) -> None:
     log = get_logger()
-    for (job, operation), state in sorted(service.pipeline.jobs.items()):
-        if settings.expect is not None and operation == "backup" and state.last_success is not None:
-            last, due = state.last_success, state.last_success + settings.expect
-            log.info("deadman.armed", job=job, last_success=last.isoformat(), due=due.isoformat())
     log.info(
         "ready",
         watch=",".join(map(str, settings.watch)),
@@ -81,3 +79,11 @@ def _say_ready(settings: Settings, service: Service) -> None:
         expect=span_text(settings.expect) if settings.expect else "off",
         jobs=len({job for job, _ in service.pipeline.jobs}),
     )
+
+
+def _say_deadman(settings: Settings, service: Service) -> None:
+    log = get_logger()
+    for (job, operation), state in sorted(service.pipeline.jobs.items()):
+        if settings.expect is not None and operation == "backup" and state.last_success is not None:
+            last, due = state.last_success, state.last_success + settings.expect
+            log.info("deadman.armed", job=job, last_success=last.isoformat(), due=due.isoformat())
