@@ -42,6 +42,7 @@ _T = TypeVar("_T")
 _LAST_BYTES = 64 << 10
 _LAST_LINES = 200
 _MANY = 20
+_QUICK = 0.05  # seconds: a step that took less needs no time beside it
 
 
 @dataclass(slots=True)
@@ -67,7 +68,8 @@ class _Steps:
         if self.as_json:
             print_json({"step": name, "result": result.lower(), "what": _plain(what), "seconds": round(took, 3)})
         else:
-            click.echo(f"{result:6} {name:12} {_plain(what)}" + (f"  ({took * 1000:.0f} ms)" if took > 0.05 else ""))  # noqa: PLR2004 - what is quick needs no time
+            span = f"  ({took * 1000:.0f} ms)" if took > _QUICK else ""
+            click.echo(f"{result:6} {name:12} {_plain(what)}{span}")
 
     @contextmanager
     def guarded(self, name: str) -> Iterator[None]:

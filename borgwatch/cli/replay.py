@@ -47,7 +47,7 @@ def command(
     matcher = Matcher(rules.rules)
     for name in files:
         role = SourceRole(job or (Path(name).stem if name != "-" else "stdin"), operation)
-        for event in _events(name, Judge(matcher, Limits(), lambda _, role=role: role)):  # type: ignore[misc]
+        for event in _events(name, Judge(matcher, Limits(), {name: role}.__getitem__)):
             if as_json:
                 print_json(event_json(event))
             else:
