@@ -183,6 +183,7 @@ class Follower:
                 self._begin(visit, look)
             case Action.GONE if known:
                 if is_deleted(path, known.position.device):
+                    self._pick_up(source, path, None, _changed_ns(known), look)  # what came after it and was rotated
                     self._remember_gone(known)
                     look.drop(source)
                 else:

@@ -873,3 +873,21 @@ def test_a_line_knows_where_it_stands(world: World) -> None:
 
     assert [(line.source, line.position.offset) for line in world.lines] == [("watch/a.log", 4), ("watch/a.log", 8)]
     assert {line.position.inode for line in world.lines} == {log.stat().st_ino}
+
+
+@pytest.mark.parametrize("looks", [1, 2])
+def test_08_a_file_made_after_a_deletion_and_rotated_at_once_is_read_also_after_a_restart(
+    world: World, looks: int
+) -> None:
+    """Nothing has the live name at the look: what was written there in between has been renamed already."""
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    log.unlink()
+    log.write_text("two\n")
+    log.rename(log.with_name("a.log.1"))
+    for _ in range(looks):
+        world.look()
+    world.restart()
+    log.write_text("three\n")
+    world.catch_up()
+    assert [line.data for line in world.lines] == [b"one", b"two", b"three"]
