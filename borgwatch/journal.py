@@ -53,7 +53,7 @@ _MIGRATIONS = (
     ) WITHOUT ROWID;
     CREATE TABLE alerts (
         key TEXT PRIMARY KEY, job TEXT NOT NULL, operation TEXT NOT NULL, alert BLOB NOT NULL,
-        seq INTEGER NOT NULL, delivered INTEGER NOT NULL DEFAULT 0, told TEXT NOT NULL DEFAULT ''
+        seq INTEGER NOT NULL, delivered INTEGER NOT NULL DEFAULT 0
     ) WITHOUT ROWID;
     CREATE INDEX alerts_by_job ON alerts (job, operation);
     CREATE TABLE roots (path TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -202,7 +202,7 @@ class Journal:
             """
             INSERT INTO alerts (key, job, operation, alert, seq)
             VALUES (?, ?, ?, ?, (SELECT coalesce(max(seq), 0) + 1 FROM alerts))
-            ON CONFLICT (key) DO UPDATE SET alert = excluded.alert, seq = excluded.seq, told = ''
+            ON CONFLICT (key) DO UPDATE SET alert = excluded.alert, seq = excluded.seq
             """,
             (alert.key, alert.job, alert.operation, _encode(alert)),
         )

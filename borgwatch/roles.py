@@ -34,7 +34,8 @@ class Roles:
         """Look a source up."""
         return _role(self, source)
 
-    def _find(self, source: str) -> SourceRole:
+    def find(self, source: str) -> SourceRole:
+        """Work the role of a source out; a call looks into the cache first."""
         relative = self._below_watch(PurePath(source))
         job, operation = _job(relative), None
         for setting in self.settings:
@@ -52,7 +53,7 @@ class Roles:
 
 @lru_cache(maxsize=_MAX_CACHED)
 def _role(roles: Roles, source: str) -> SourceRole:
-    return roles._find(source)  # noqa: SLF001 - the cache in front of it
+    return roles.find(source)
 
 
 def _job(relative: PurePath) -> str:

@@ -55,6 +55,7 @@ class Service:
         )
         self._stopping = asyncio.Event()
         self._waker: Waker | None = None
+        self._client: Client | None = None
         self._courier: Courier | None = None
 
     def _trees(self) -> dict[str, Tree]:
@@ -97,7 +98,7 @@ class Service:
         login = login_for(self._settings.truenas, self._journal) if self._settings.truenas.enabled else None
         if login is None:
             return []
-        client = Client(login, self._report, now)
+        client = self._client = Client(login, self._report, now)
         self._courier = Courier(self._journal, client, self._report)
         return [self._kept_up("client", client.run), self._kept_up("courier", self._courier.run)]
 
@@ -154,7 +155,12 @@ class Service:
         return step.more
 
     def reload(self) -> None:
-        """Read the rule files again; broken ones leave the rules as they were."""
+        """Read the rule files again; broken ones leave the rules as they were. TrueNAS is tried at once, too.
+
+        Whoever has just given the key its rights should not have to wait a quarter of an hour.
+        """
+        if self._client is not None:
+            self._client.hurry()
         rules = load_rules(self._settings.rules)
         if rules.problems:
             for problem in rules.problems:

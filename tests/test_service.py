@@ -17,6 +17,7 @@ from borgwatch.errors import JournalError
 from borgwatch.journal import Journal
 from borgwatch.report import LogReport
 from borgwatch.service import Service
+from borgwatch.truenas.errors import TrueNASError
 from borgwatch.truenas.session import Session
 from borgwatch.truenas.simulator import Simulator
 from tests.process import ROOT, borgwatch, environment
@@ -33,6 +34,7 @@ class Told(LogReport):
         self.changed = asyncio.Event()
         self.fail_on: str = ""
         self.sessions = 0
+        self.refused = 0
 
     def problem(self, event: str, what: str, **fields: object) -> None:
         self.problems.append((event, what))
@@ -43,6 +45,11 @@ class Told(LogReport):
     def ready(self, session: Session) -> None:
         super().ready(session)
         self.sessions += 1
+        self.changed.set()
+
+    def failed(self, error: TrueNASError, retry_in: float) -> None:
+        super().failed(error, retry_in)
+        self.refused += 1
         self.changed.set()
 
     def lost(self, reason: str) -> None:
@@ -208,3 +215,14 @@ async def test_a_journal_below_the_watched_directory_is_refused(tmp_path: Path, 
     assert done.code == 2
     assert "must not write" in done.err
     assert list(log.parent.iterdir()) == []
+
+
+async def test_a_reload_tries_truenas_again_at_once(nas: Simulator, tmp_path: Path, log: Path) -> None:  # noqa: ARG001 - the directory must be there
+    """After a refused login the next try would come a quarter of an hour later."""
+    told = Told()
+    nas.keys[0].revoked = True
+    async with at_work(settings_for(nas, tmp_path), told) as service:
+        await told.until(lambda: told.refused)
+        nas.keys[0].revoked = False
+        service.reload()
+        await told.until(lambda: told.sessions)
