@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import Server, ServerConnection, serve, unix_serve
 from websockets.http11 import Request, Response
 
 from .appliance import Appliance
@@ -31,6 +32,7 @@ from .session import Session
 __all__ = ["Simulator"]
 
 _MAX_FRAME = 4 * 2**20  # of the server under TrueNAS; the limits that clients meet are far lower
+_SERVER_OPTIONS: dict[str, Any] = {"ping_interval": None, "close_timeout": 1, "max_size": _MAX_FRAME}
 _SCRAM_ITERATIONS = 500_000
 _RATE_LIMIT = 20
 _INSECURE_ADDRESS = "192.0.2.10"  # plain connections count as coming from here (RFC 5737)
@@ -68,7 +70,9 @@ class Simulator:
     """A TrueNAS of a given release, on loopback.
 
     Connections to the TLS port count as secure; those to the insecure port as remote and unencrypted, so that a plain
-    key sent there is revoked. Port 0 takes a free port and keeps it over `stop` and `start`; `insecure_port` None means
+    key sent there is revoked; with `insecure_is_local` as coming from the NAS itself, which counts as secure. At
+    `unix_path` stands the socket of the middleware: whoever connects is logged in as `unix_user`, or as nobody (None).
+    Port 0 takes a free port and keeps it over `stop` and `start`; `insecure_port` None means
     no such port. Without `keys` there is one, of a full administrator. `rate_limit` is the number of calls a minute
     without login (for each method and address, by `clock` in seconds); None means any number. Fewer
     `scram_iterations` make SCRAM logins faster than real ones. Use it as an async context manager, or `start` and
@@ -83,6 +87,9 @@ class Simulator:
         host: str = "127.0.0.1",
         port: int = 0,
         insecure_port: int | None = None,
+        insecure_is_local: bool = False,
+        unix_path: Path | None = None,
+        unix_user: str | None = "root",
         certificate: Certificate | None = None,
         mail: bool = True,
         scram_iterations: int = _SCRAM_ITERATIONS,
@@ -103,6 +110,9 @@ class Simulator:
         self._host = host
         self._port = port
         self._insecure_port = insecure_port
+        self._insecure_is_local = insecure_is_local
+        self._unix_path = unix_path
+        self._unix_user = unix_user
         self._servers: list[Server] = []
 
     async def __aenter__(self) -> Self:
@@ -185,6 +195,8 @@ class Simulator:
             self._port = await self._listen(self._port, encrypted=True)
             if self._insecure_port is not None:
                 self._insecure_port = await self._listen(self._insecure_port, encrypted=False)
+            if self._unix_path is not None:
+                await self._listen_unix(self._unix_path)
         except OSError:
             await self.stop()
             raise
@@ -274,21 +286,32 @@ class Simulator:
             ssl=self.certificate.server_context() if encrypted else None,
             process_request=process_request,
             create_connection=Connection,
-            ping_interval=None,
-            close_timeout=1,
-            max_size=_MAX_FRAME,
             server_header="nginx",
+            **_SERVER_OPTIONS,
         )
         self._servers.append(server)
         taken: int = server.sockets[0].getsockname()[1]
         return taken
 
+    async def _listen_unix(self, path: Path) -> None:
+        """Listen at the middleware's own socket: no nginx in between, and the peer's process tells its user."""
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+
+        async def handler(connection: ServerConnection) -> None:
+            origin = Origin(address="", secure=True, certificate_hash=None)
+            session = Session(self._appliance, connection, origin, newest_route=True)
+            session.let_in(next((key for key in self.keys if key.username == self._unix_user), None))
+            await session.run()
+
+        self._servers.append(await unix_serve(handler, str(path), **_SERVER_OPTIONS))
+
     def _session(self, connection: ServerConnection, *, encrypted: bool) -> Session:
         profile = self._appliance.profile
-        address = connection.remote_address[0] if encrypted else _INSECURE_ADDRESS
+        is_local = not encrypted and self._insecure_is_local
+        address = connection.remote_address[0] if encrypted or is_local else _INSECURE_ADDRESS
         origin = Origin(
             address=address,
-            secure=encrypted and not (profile.ipv6_is_insecure and ":" in address),
+            secure=is_local or (encrypted and not (profile.ipv6_is_insecure and ":" in address)),
             certificate_hash=self.certificate.binding if encrypted else None,
         )
         path = connection.request.path if connection.request else ""

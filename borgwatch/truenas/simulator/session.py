@@ -35,7 +35,7 @@ from .frames import (
     notify_unsubscribed,
     parse_request,
 )
-from .keys import allowed
+from .keys import Key, allowed
 from .methods import METHODS, Call, Method, perform
 
 __all__ = ["Session"]
@@ -74,6 +74,11 @@ class Session:
         self._subscriptions: dict[str, _Subscription] = {}
         self._running = asyncio.Semaphore(_RUNNING_CALLS)
         self._in_flight = 0
+
+    def let_in(self, key: Key | None) -> None:
+        """Log in the user that a local process is, if TrueNAS knows one: no key is asked for."""
+        if key is not None:
+            self.login.open(key)
 
     async def run(self) -> None:
         """Serve the connection until it ends; its calls end with it, the jobs that they started go on."""
