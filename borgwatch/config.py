@@ -21,6 +21,7 @@ from borgwatch.policy import DEFAULT_EVENTS, EventFilter, unknown_patterns
 from borgwatch.redact import redact, register_secret
 from borgwatch.secret import Secret
 from borgwatch.truenas.address import Address, parse_address
+from borgwatch.truenas.alerts import CLASSES, ClassChoice
 from borgwatch.yamltree import Document, Node, SequenceNode, nearest
 
 __all__ = [
@@ -45,6 +46,7 @@ _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off", ""})
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])\Z")
 _SPAN_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_CLASSED = ("failure", "warning", "success")
 _KEY = re.compile(r"\d+-[!-~]+\Z")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -69,6 +71,8 @@ class TrueNASSettings:
     ca_file: Path | None = None
     server_name: str | None = None
     fingerprint: str | None = None
+    allow_plain: bool = False
+    classes: ClassChoice = field(default_factory=ClassChoice)
 
     @property
     def verification(self) -> Verify:
@@ -163,6 +167,19 @@ def _fingerprint(text: str) -> str:
     return digits
 
 
+def _classes(text: str) -> ClassChoice:
+    """Read `failure=RsyncFailed,warning=…`, or one class for everything; of the others the default stays."""
+    chosen: dict[str, str] = {}
+    for word in _words(text):
+        outcome, separator, name = word.rpartition("=")
+        if separator and outcome not in _CLASSED:
+            raise ValueError(f"must say failure=, warning= or success=, not {outcome!r}{nearest(outcome, _CLASSED)}")
+        if name not in CLASSES:
+            raise ValueError(f"knows no alert class {name!r}; choose of {', '.join(CLASSES)}")
+        chosen |= {outcome: name} if separator else dict.fromkeys(_CLASSED, name)
+    return ClassChoice(**chosen)
+
+
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word for word in re.split(r"[,\s]+", text) if word)
 
@@ -213,7 +230,10 @@ class Setting:
 
 SETTINGS = (
     Setting("NOTIFY_TRUENAS_ENABLED", "truenas.enabled", _boolean, "push to TrueNAS; otherwise watch and log", "false"),
-    Setting("NOTIFY_TRUENAS_API_URL", "truenas.url", parse_address, "`wss://host`; `ws://`, `https://`, `http://` too"),
+    Setting(
+        "NOTIFY_TRUENAS_API_URL", "truenas.url", parse_address,
+        "`wss://host`; also `ws://`, `http://`, `unix:///path`",
+    ),
     Setting("NOTIFY_TRUENAS_API_KEY", "truenas.key", _key, "the API key, `<number>-<secret>`", secret=True),
     Setting("NOTIFY_TRUENAS_USERNAME", "truenas.username", str.strip, "owner of the key", "`root`, else as found"),
     Setting(
@@ -223,6 +243,15 @@ SETTINGS = (
     Setting("NOTIFY_TRUENAS_CA_FILE", "truenas.ca_file", Path, "certificate file to trust (CA, or TrueNAS' own)"),
     Setting("NOTIFY_TRUENAS_SERVER_NAME", "truenas.server_name", str.strip, "host name in the certificate", "the host"),
     Setting("NOTIFY_TRUENAS_FINGERPRINT", "truenas.fingerprint", _fingerprint, "SHA-256 of the certificate to trust"),
+    Setting(
+        "NOTIFY_TRUENAS_ALLOW_PLAIN", "truenas.allow_plain", _boolean,
+        "a `ws://` host without TLS is spoken to in the clear; the key stays home (26 and later)", "false",
+    ),
+    Setting(
+        "NOTIFY_TRUENAS_CLASSES", "truenas.classes", _classes,
+        "alert classes, `failure=...,warning=...,success=...`, or one for all",
+        "`failure=CloudBackupTaskFailed,warning=ScrubNotStarted,success=RsyncSuccess`",
+    ),
     Setting("NOTIFY_EVENTS", "events", _events, "event names, `*` allowed", f"`{','.join(DEFAULT_EVENTS)}`"),
     Setting("BORGWATCH_WATCH", "watch", _paths, "directories to watch", "`/watch`"),
     Setting("BORGWATCH_STATE", "state", Path, "directory of the journal", "`/state`"),
@@ -357,7 +386,8 @@ def _contradictions(settings: Settings, said: str) -> list[str]:
     truenas = settings.truenas
     if truenas.enabled and truenas.address is None and not re.search(r"NOTIFY_TRUENAS_API_URL|truenas\.url", said):
         problems.append("NOTIFY_TRUENAS_API_URL: missing; it is needed with NOTIFY_TRUENAS_ENABLED=true: wss://<host>")
-    if truenas.enabled and truenas.key is None and not re.search(r"NOTIFY_TRUENAS_API_KEY|truenas\.key", said):
+    needs_key = truenas.enabled and not (truenas.address is not None and truenas.address.unix)
+    if needs_key and truenas.key is None and not re.search(r"NOTIFY_TRUENAS_API_KEY|truenas\.key", said):
         problems.append(
             "NOTIFY_TRUENAS_API_KEY: missing; it is needed with NOTIFY_TRUENAS_ENABLED=true"
             " (or NOTIFY_TRUENAS_API_KEY_FILE)"

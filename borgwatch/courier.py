@@ -1,4 +1,4 @@
-"""Takes alerts from the outbox to TrueNAS, and strikes them off only when they were read back.
+"""Takes alerts from the outbox to TrueNAS, and strikes them off only when they were read back, or mailed instead.
 
 Oldest change first, in batches; of each key only its newest state. An error that is the connection's ends the round,
 one that is the alert's own leaves the others their turn.
@@ -13,9 +13,10 @@ from typing import Protocol
 from borgwatch.journal import Pending
 from borgwatch.model import Alert
 from borgwatch.truenas.client import RETRY_LATER, Client, back_off
-from borgwatch.truenas.delivery import Delivered, deliver_all, lost
+from borgwatch.truenas.delivery import Delivered, Mailed, deliver_all, lost
 from borgwatch.truenas.errors import NOT_AUTHENTICATED, CallFailed, ConnectionLost, NoAnswer, TrueNASError, Verdict
 from borgwatch.truenas.session import Session
+from borgwatch.truenas.subscriptions import Heard
 
 __all__ = ["Courier", "Outbox", "Receipts"]
 
@@ -29,11 +30,11 @@ class Outbox(Protocol):
     def pending(self) -> list[Pending]:
         """The alerts that wait, oldest change first."""
 
-    def mark_delivered(self, pending: Pending) -> None:
-        """Strike one off."""
+    def mark_delivered(self, pending: Pending, *, shown: bool) -> None:
+        """Strike one off; `shown` says that TrueNAS shows it (or shows it no longer), rather than mailed it."""
 
     def standing(self) -> list[Alert]:
-        """The alerts that were delivered and should still be shown."""
+        """The alerts that were seen to be shown and should still be."""
 
     def mark_lost(self, alert: Alert) -> None:
         """Put a delivered alert back."""
@@ -42,15 +43,21 @@ class Outbox(Protocol):
 class Receipts(Protocol):
     """Who wants to know what became of an alert."""
 
-    def delivered(self, alert: Alert, proof: Delivered, took: float) -> None:
-        """Take note of a proof; `took` in seconds."""
+    def delivered(self, alert: Alert, proof: Delivered | Mailed, took: float) -> None:
+        """Take note of a proof, or of a mail in its place; `took` in seconds."""
+
+    def dismissed(self, key: str) -> None:
+        """Take note that a user of TrueNAS took an alert of ours away."""
 
     def undelivered(self, alert: Alert, error: TrueNASError, queue: int, retry_in: float) -> None:
         """Take note of a failure; the next try comes in `retry_in` seconds, or with the next change."""
 
 
 class Courier:
-    """Carries the outbox; `poke` says that something was put in. It hears from the client of each new session."""
+    """Carries the outbox; `poke` says that something was put in.
+
+    It hears from the client of each new session, and from TrueNAS of alerts that a user takes away.
+    """
 
     def __init__(self, outbox: Outbox, client: Client, receipts: Receipts) -> None:
         self._outbox = outbox
@@ -59,7 +66,9 @@ class Courier:
         self._poked = asyncio.Event()
         self._not_before: dict[int, float] = {}
         self._look_for_lost = False
+        self._shown: dict[str, str] = {}
         client.on_ready = self.reconnected
+        client.subscriptions.add("alert.list", self._heard, lambda _: None)
 
     def poke(self) -> None:
         """Say that the outbox has something new."""
@@ -72,8 +81,16 @@ class Courier:
         crash loses up to an hour of them (25.04 to 27).
         """
         self._not_before.clear()
+        self._shown.clear()
         self._look_for_lost = True
         self._poked.set()
+
+    def _heard(self, event: Heard) -> None:
+        """Notice that one of our alerts went away, or was hidden, without our doing: a user dismissed it."""
+        if event.change == "removed" or event.fields.get("dismissed") is True:
+            key = self._shown.pop(str(event.row_id), None)
+            if key is not None:
+                self._receipts.dismissed(key)
 
     async def run(self) -> None:
         """Carry alerts until cancelled."""
@@ -118,13 +135,17 @@ class Courier:
     async def _carry(self, session: Session, batch: list[Pending], queue: int, delay: float) -> bool:
         """Deliver a batch; returns whether the session is still good for more."""
         began = time.monotonic()
+        keys = {item.alert.key for item in batch}
+        self._shown = {uuid: key for uuid, key in self._shown.items() if key not in keys}  # what follows is our doing
         results = await deliver_all(session, [item.alert for item in batch])
         took = time.monotonic() - began
         session_holds = True
         for item, result in zip(batch, results, strict=True):
-            if isinstance(result, Delivered):
-                self._outbox.mark_delivered(item)
+            if isinstance(result, Delivered | Mailed):
+                self._outbox.mark_delivered(item, shown=isinstance(result, Delivered))
                 self._receipts.delivered(item.alert, result, took)
+                if isinstance(result, Delivered) and result.raised:
+                    self._shown[result.uuid] = item.alert.key
                 queue -= 1
                 continue
             wait = delay if result.verdict is Verdict.RETRY_NOW else RETRY_LATER

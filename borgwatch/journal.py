@@ -59,6 +59,7 @@ _MIGRATIONS = (
     CREATE TABLE roots (path TEXT PRIMARY KEY) WITHOUT ROWID;
     CREATE TABLE pins (host TEXT PRIMARY KEY, pin BLOB NOT NULL) WITHOUT ROWID;
     """,
+    "ALTER TABLE alerts ADD COLUMN shown INTEGER NOT NULL DEFAULT 1",
 )
 """One script for each version of the schema; `user_version` counts those that were applied."""
 
@@ -236,16 +237,17 @@ class Journal:
         rows = self._read("SELECT alert, seq FROM alerts WHERE delivered < seq ORDER BY seq")
         return [Pending(_decode(blob, Alert), seq) for blob, seq in rows]
 
-    def mark_delivered(self, pending: Pending) -> None:
-        """Note that what TrueNAS shows was read back and is what `pending` asks for."""
+    def mark_delivered(self, pending: Pending, *, shown: bool = True) -> None:
+        """Note that what TrueNAS shows was read back and is what `pending` asks for, or (not `shown`) was mailed."""
         with self._transaction() as database:
             database.execute(
-                "UPDATE alerts SET delivered = max(delivered, ?) WHERE key = ?", (pending.seq, pending.alert.key)
+                "UPDATE alerts SET delivered = max(delivered, ?), shown = ? WHERE key = ?",
+                (pending.seq, shown, pending.alert.key),
             )
 
     def standing(self) -> list[Alert]:
         """The alerts that TrueNAS was seen to show."""
-        rows = self._read("SELECT alert FROM alerts WHERE delivered = seq ORDER BY seq")
+        rows = self._read("SELECT alert FROM alerts WHERE delivered = seq AND shown ORDER BY seq")
         return [alert for (blob,) in rows if (alert := _decode(blob, Alert)).raised]
 
     def mark_lost(self, alert: Alert) -> None:

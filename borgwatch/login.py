@@ -19,7 +19,7 @@ def now() -> datetime:
 
 def login_for(truenas: TrueNASSettings, pins: PinStore) -> Login | None:
     """Make a login of the settings; None where they do not say enough."""
-    if truenas.address is None or truenas.key is None:
+    if truenas.address is None or (truenas.key is None and not truenas.address.unix):
         return None
     verification = truenas.verification
     by_fingerprint = truenas.fingerprint is not None
@@ -29,5 +29,7 @@ def login_for(truenas: TrueNASSettings, pins: PinStore) -> Login | None:
         server_name=truenas.server_name,
         fingerprint=truenas.fingerprint,
         pins=pins if verification is Verify.PIN and not by_fingerprint else None,
+        allow_plain=truenas.allow_plain,
     )
-    return Login(truenas.address, ApiKey(truenas.key), trust, truenas.username)
+    key = ApiKey(truenas.key) if truenas.key is not None else None
+    return Login(truenas.address, key, trust, truenas.username, truenas.classes)

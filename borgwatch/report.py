@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from borgwatch.courier import Receipts
@@ -16,14 +16,16 @@ from borgwatch.model import Alert, Event, FieldValue, Outcome
 from borgwatch.pipeline import Step
 from borgwatch.sources.problems import Problem
 from borgwatch.truenas.client import Watcher
-from borgwatch.truenas.delivery import Delivered
+from borgwatch.truenas.delivery import Delivered, Mailed
 from borgwatch.truenas.errors import TrueNASError, Verdict
+from borgwatch.truenas.ladder import Rung
 from borgwatch.truenas.session import Session
-from borgwatch.truenas.trust import Certificate, PinVerdict
+from borgwatch.truenas.trust import Certificate, PinVerdict, ends_soon
 
 __all__ = ["LogReport", "Report"]
 
 _SAY_AGAIN_AFTER = 3600.0  # seconds after which a trouble that lasts is told once more
+_A_DAY = 86_400.0
 _FIELDS = ("duration", "archive", "files", "original_size", "deduplicated_size", "rc", "warnings", "errors")
 _TROUBLE = frozenset({Outcome.WARNING, Outcome.FAILURE, Outcome.STALLED, Outcome.MISSED, Outcome.SKIPPED})
 
@@ -50,9 +52,12 @@ class Report(Watcher, Receipts, Protocol):
 class LogReport:
     """Writes log lines. What lasts is told when it begins, when it changes, and once an hour; not at each try."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, today: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self._log = get_logger()
         self._clock = clock
+        self._today = today
         self._said: dict[str, tuple[str, float]] = {}
 
     def step(self, step: Step) -> None:
@@ -98,18 +103,39 @@ class LogReport:
         self._log.info("rules.reloaded", rules=rules)
 
     def ready(self, session: Session) -> None:
-        """Tell that alerts can be delivered, or why this key can not."""
+        """Tell by which way people can be told, or why by none."""
         self._said.pop("truenas.failed", None)
-        transport = "tls" if session.connection.link.encrypted else "plain, this machine only"
+        link, ladder = session.connection.link, session.ladder
+        transport = "tls" if link.encrypted else "unix socket" if link.unix else "plain"
         self._log.info(
             "truenas.ready", release=session.release, user=session.username, transport=transport,
-            delivery="alert" if session.is_full_admin else "none",
+            delivery=ladder.rung.value,
         )  # fmt: skip
-        if not session.is_full_admin:
+        if ladder.rung is Rung.MAIL and self._is_news("truenas.no_alerts", ladder.no_alert):
+            self._log.warning("truenas.no_alerts", delivery="mail", reason=ladder.no_alert)
+        if ladder.rung is Rung.NONE and self._is_news("truenas.no_delivery", ladder.no_alert):
             self._log.error(
-                "truenas.no_rights", user=session.username,
-                error="only a full administrator's API key may make alerts: nothing can be delivered with this one",
+                "truenas.no_delivery", user=session.username,
+                error=f"nothing can be delivered: {ladder.no_alert}; and {ladder.no_mail}",
             )  # fmt: skip
+        self.still_up(session)
+
+    def still_up(self, session: Session) -> None:
+        """Tell of a certificate that is about to end."""
+        certificate = session.connection.certificate
+        if certificate is None or not ends_soon(certificate, self._today()):
+            return
+        until = certificate.not_after.date().isoformat()
+        if self._is_news("truenas.certificate_ends", until, _A_DAY):
+            self._log.warning(
+                "truenas.certificate_ends", until=until,
+                note="TrueNAS renews its own in its last five days: a pinned one is followed, a fingerprint or a"
+                " certificate file has to be put in anew",
+            )  # fmt: skip
+
+    def dismissed(self, key: str) -> None:
+        """Tell that somebody took one of our alerts away; it stays away until something new happens."""
+        self._log.info("alert.dismissed", key=key, by="a user of TrueNAS")
 
     def lost(self, reason: str) -> None:
         """Tell that the connection ended."""
@@ -131,15 +157,26 @@ class LogReport:
             if renewed else "trusted because it was seen first; compare it in the web interface",
         )  # fmt: skip
 
-    def delivered(self, alert: Alert, proof: Delivered, took: float) -> None:
-        """Tell that TrueNAS was seen to show the alert, or to show it no longer."""
+    def delivered(self, alert: Alert, proof: Delivered | Mailed, took: float) -> None:
+        """Tell that TrueNAS was seen to show the alert, or to show it no longer; or that it took a mail."""
         self._said.pop(f"delivery.failed {alert.key}", None)
+        if isinstance(proof, Mailed):
+            self._mailed(alert, proof, took)
+            return
         name = "alert.raised" if proof.raised else "alert.cleared"
         fields = {"alert_class": proof.alert_class} if proof.raised else {}
         self._log.info(
             name, job=alert.job, operation=alert.operation, outcome=alert.outcome, key=alert.key,
             confirmed=True, took=f"{took:.2f}s", **fields,
         )  # fmt: skip
+
+    def _mailed(self, alert: Alert, proof: Mailed, took: float) -> None:
+        if proof.told:
+            self._log.warning(
+                "alert.mailed", job=alert.job, operation=alert.operation, outcome=alert.outcome, key=alert.key,
+                confirmed=False, took=f"{took:.2f}s", note="TrueNAS took the mail; whether it arrived cannot be read"
+                " back", reason=proof.why,
+            )  # fmt: skip
 
     def undelivered(self, alert: Alert, error: TrueNASError, queue: int, retry_in: float) -> None:
         """Tell that an alert was not proven to be shown, and which way it failed."""
@@ -150,12 +187,12 @@ class LogReport:
                 error=str(error), queue=queue, retry_in=_seconds(retry_in), needs="you" if hopeless else "time",
             )  # fmt: skip
 
-    def _is_news(self, event: str, what: str) -> bool:
+    def _is_news(self, event: str, what: str, again_after: float = _SAY_AGAIN_AFTER) -> bool:
         said, when = self._said.get(event, ("", 0.0))
-        now = self._clock()
-        if said == what and now - when < _SAY_AGAIN_AFTER:
+        moment = self._clock()
+        if said == what and moment - when < again_after:
             return False
-        self._said[event] = what, now
+        self._said[event] = what, moment
         return True
 
 

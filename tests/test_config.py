@@ -12,6 +12,7 @@ from borgwatch.errors import ConfigError
 from borgwatch.policy import EventFilter
 from borgwatch.secret import Secret
 from borgwatch.truenas.address import Address
+from borgwatch.truenas.alerts import ClassChoice
 
 KEY = "7-" + "Zq3" * 21 + "Z"
 FINGERPRINT = "ab" * 32
@@ -26,6 +27,14 @@ EVERY: list[tuple[str, str, str, str, Any]] = [
     ("NOTIFY_TRUENAS_CA_FILE", "truenas.ca_file", "/ca.pem", "truenas.ca_file", Path("/ca.pem")),
     ("NOTIFY_TRUENAS_SERVER_NAME", "truenas.server_name", "localhost", "truenas.server_name", "localhost"),
     ("NOTIFY_TRUENAS_FINGERPRINT", "truenas.fingerprint", FINGERPRINT.upper(), "truenas.fingerprint", FINGERPRINT),
+    ("NOTIFY_TRUENAS_ALLOW_PLAIN", "truenas.allow_plain", "true", "truenas.allow_plain", True),
+    (
+        "NOTIFY_TRUENAS_CLASSES",
+        "truenas.classes",
+        "failure=RsyncFailed, success=ScrubNotStarted",
+        "truenas.classes",
+        ClassChoice("RsyncFailed", "ScrubNotStarted", "ScrubNotStarted"),
+    ),
     ("NOTIFY_EVENTS", "events", "backup.*, prune.failure", "events", EventFilter(("backup.*", "prune.failure"))),
     ("BORGWATCH_WATCH", "watch", "/a, /b c", "watch", (Path("/a"), Path("/b c"))),
     ("BORGWATCH_STATE", "state", "/s", "state", Path("/s")),
@@ -368,3 +377,28 @@ def test_anything_else_is_no_span(text: str) -> None:
 )
 def test_a_fingerprint_is_read_as_tools_print_it(text: str) -> None:
     assert load({"NOTIFY_TRUENAS_FINGERPRINT": text}).truenas.fingerprint == FINGERPRINT
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("failure=CustomAlert", "knows no alert class 'CustomAlert'"),
+        ("failed=RsyncFailed", "did you mean 'failure'"),
+        ("failure=", "knows no alert class ''"),
+    ],
+)
+def test_alert_classes_that_do_not_exist_are_told(text: str, says: str) -> None:
+    """`CustomAlert`, which the older guide named, never existed on any release."""
+    [problem] = load({"NOTIFY_TRUENAS_CLASSES": text}).problems
+    assert problem.startswith("NOTIFY_TRUENAS_CLASSES: ")
+    assert says in problem
+
+
+def test_one_class_may_stand_for_everything() -> None:
+    one = ClassChoice("ScrubNotStarted", "ScrubNotStarted", "ScrubNotStarted")
+    assert load({"NOTIFY_TRUENAS_CLASSES": "ScrubNotStarted"}).truenas.classes == one
+
+
+def test_the_unix_socket_needs_no_key() -> None:
+    settings = {"NOTIFY_TRUENAS_ENABLED": "true", "NOTIFY_TRUENAS_API_URL": "unix:///run/middleware/middlewared.sock"}
+    assert load(settings).problems == ()

@@ -53,11 +53,13 @@ class Outbox:
         """The alerts that wait, oldest change first."""
         return list(self._waiting.values())
 
-    def mark_delivered(self, pending: Pending) -> None:
+    def mark_delivered(self, pending: Pending, *, shown: bool) -> None:
         """Strike one off, unless it has changed meanwhile."""
         if self._waiting.get(pending.alert.key) == pending:
             del self._waiting[pending.alert.key]
-            self._delivered[pending.alert.key] = pending.alert
+            self._delivered.pop(pending.alert.key, None)
+            if shown:
+                self._delivered[pending.alert.key] = pending.alert
 
     def standing(self) -> list[Alert]:
         """The alerts that were delivered and should still be shown."""
@@ -165,7 +167,7 @@ async def test_a_change_while_it_is_being_delivered_is_delivered_too() -> None:
 
 async def test_nothing_is_done_while_nothing_waits() -> None:
     async with Simulator(NEW) as nas, _at_work(nas.url) as site:
-        await site.client.session()
+        await nas.changed(lambda nas: "core.subscribe" in methods(nas))
         before = len(nas.calls)
         for _ in range(3):
             site.courier.poke()
@@ -196,7 +198,7 @@ async def test_an_alert_without_a_proof_stays_in_the_outbox(fault: str) -> None:
 
 
 async def test_the_others_go_on_when_one_fails_for_its_own_reason() -> None:
-    async with Simulator(NEW) as nas, _at_work(nas.url) as site:
+    async with Simulator(NEW, mail=False) as nas, _at_work(nas.url) as site:
         nas.set_policy("ScrubNotStarted", "NEVER")
         bad = _of(2, level=Level.WARNING)
         site.put(_of(1), bad, _of(3))
@@ -218,14 +220,45 @@ async def test_a_lesser_key_keeps_everything_and_waits_long() -> None:
         assert creations(nas) == []
 
 
-async def test_27_keeps_everything_and_waits_long() -> None:
-    async with simulator("27-master") as nas, _at_work(nas.url) as site:
+async def test_27_without_mail_keeps_everything_and_waits_long() -> None:
+    async with simulator("27-master", mail=False) as nas, _at_work(nas.url) as site:
         site.put(_of(1))
         await site.until(lambda witness: witness.refusals)
 
         [(_, error, _, retry_in)] = site.witness.refusals
-        assert error.verdict is Verdict.UNSUPPORTED
+        assert error.verdict is Verdict.USER
         assert retry_in == RETRY_LATER
+        assert [pending.alert for pending in site.outbox.pending()] == [_of(1)]
+
+
+async def test_27_is_mailed_once_and_again_only_when_people_are_to_be_told() -> None:
+    """A mail is no alert: nothing is missed under the bell, so no new session sends it again."""
+    async with simulator("27-master") as nas, _at_work(nas.url) as site:
+        site.put(_of(1))
+        await site.until(lambda witness: witness.proofs)
+        await nas.reboot(lose_alerts=True)
+        await site.until(lambda witness: len(witness.readies) == 2)
+        site.put(_of(1, "failed again", renotify=False))
+        await site.until(lambda witness: len(witness.proofs) == 2)
+        site.put(alert("succeeded 1", key=_of(1).key, raised=False))
+        await site.until(lambda witness: len(witness.proofs) == 3)
+
+        assert [mail["subject"] for mail in nas.mails] == ["borgwatch: failed 1", "borgwatch: succeeded 1"]
+        assert [proof.told for _, proof in site.witness.proofs] == [True, False, True]
+        assert site.outbox.pending() == []
+
+
+async def test_a_user_who_dismisses_an_alert_is_noticed_and_our_own_removals_are_not() -> None:
+    async with simulator(NEW) as nas, _at_work(nas.url) as site:
+        site.put(_of(1), _of(2, level=Level.WARNING), _of(3))
+        await site.until(lambda witness: len(witness.proofs) == 3)
+        site.put(cleared(_of(3).key), _of(1, "failed again"))
+        await site.until(lambda witness: len(witness.proofs) == 5)
+        for entry in nas.alerts:
+            nas.dismiss(entry["uuid"])
+        await site.until(lambda witness: len(witness.dismissals) == 2)
+
+        assert set(site.witness.dismissals) == {_of(1).key, _of(2).key}
 
 
 async def test_a_clearing_passes_where_an_alert_may_not_be_made() -> None:

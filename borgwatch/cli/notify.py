@@ -14,7 +14,7 @@ from borgwatch.errors import ConfigError
 from borgwatch.login import login_for, now
 from borgwatch.model import Alert, Level
 from borgwatch.policy import alert_key
-from borgwatch.truenas.delivery import Delivered, deliver
+from borgwatch.truenas.delivery import Delivered, Mailed, deliver
 from borgwatch.truenas.errors import TrueNASError, Verdict
 from borgwatch.truenas.session import Login, Session, open_session
 from borgwatch.truenas.trust import Certificate, PinVerdict
@@ -37,7 +37,8 @@ def command(event: str, level: str, title: str, message: str, job: str, as_json:
     """Send one notification to TrueNAS and wait until it was read back from its list of alerts.
 
     EVENT is a name such as backup.failure, LEVEL one of INFO, NOTICE, WARNING, ERROR, CRITICAL.
-    Exits 0 only if the alert was read back, or if the settings say that it is not to be sent.
+    Exits 0 only if the alert was read back, if TrueNAS took a mail where it takes no alerts, or if the settings say
+    that it is not to be sent.
     """
     if not _EVENT.match(event):
         raise click.BadParameter(f"{event!r} is not an event name such as backup.failure", param_hint="EVENT")
@@ -97,6 +98,9 @@ async def _notify(login: Login, alert: Alert, as_json: bool) -> int:
             _result(as_json, delivered=False, sent=True, reason=str(error), kind=type(error).__name__)
             return 1
         took = time.monotonic() - began
+        if isinstance(proof, Mailed):
+            _result(as_json, delivered=False, sent=True, mailed=True, key=alert.key, reason=proof.why)
+            return 0
         _result(
             as_json, delivered=True, sent=True, key=alert.key, alert_class=proof.alert_class, took=round(took, 3),
             release=session.release, user=session.username,
@@ -105,7 +109,7 @@ async def _notify(login: Login, alert: Alert, as_json: bool) -> int:
     return 1
 
 
-async def _attempt(login: Login, alert: Alert) -> tuple[Session, Delivered]:
+async def _attempt(login: Login, alert: Alert) -> tuple[Session, Delivered | Mailed]:
     session = await open_session(login, now, on_pin=_say_pin)
     try:
         return session, await deliver(session, alert)
@@ -124,6 +128,10 @@ def _result(as_json: bool, *, delivered: bool, sent: bool, **fields: object) -> 
         click.echo(
             f"delivered: read back from alert.list as {fields['alert_class']} {fields['key']}"
             f" (TrueNAS {fields['release']}, user {fields['user']}, {fields['took']} s)"
+        )
+    elif fields.get("mailed"):
+        click.echo(
+            f"mailed: TrueNAS took a mail; whether it arrived cannot be read back. No alert, for {fields['reason']}"
         )
     elif sent:
         say_error(f"not delivered ({fields['kind']}): {fields['reason']}")

@@ -23,7 +23,7 @@ from borgwatch.pipeline import Step
 from borgwatch.report import Report
 from borgwatch.service import Service
 from borgwatch.sources.problems import Problem
-from borgwatch.truenas.delivery import Delivered
+from borgwatch.truenas.delivery import Delivered, Mailed
 from borgwatch.truenas.errors import TrueNASError
 from borgwatch.truenas.session import Session
 from borgwatch.truenas.simulator import Simulator
@@ -89,9 +89,11 @@ class _Story:
         if event.operation == "backup":
             self.outcomes.append(event.outcome)
 
-    def delivered(self, alert: Alert, proof: Delivered, took: float) -> None:
+    def delivered(self, alert: Alert, proof: Delivered | Mailed, took: float) -> None:
         how = f"{took * 1000:.0f} ms"
-        if proof.raised:
+        if isinstance(proof, Mailed):
+            self.line(f"  mailed, not shown: {proof.why}")
+        elif proof.raised:
             self.line(f"  read back from alert.list: {proof.alert_class} {alert.key} stands under the bell ({how})")
         else:
             self.line(f"  read back from alert.list: {alert.key} is cleared ({how})")
@@ -117,6 +119,12 @@ class _Story:
 
     def reloaded(self, rules: int) -> None:
         """Nothing to tell."""
+
+    def still_up(self, session: Session) -> None:
+        """Nothing to tell."""
+
+    def dismissed(self, key: str) -> None:
+        self.line(f"  somebody dismissed {key}")
 
     def lost(self, reason: str) -> None:
         self.line(f"connection lost: {reason}")

@@ -14,6 +14,7 @@ __all__ = ["API_PATH", "Address", "is_host", "is_loopback", "parse_address"]
 
 API_PATH = "/api/current"
 _SCHEMES = {"wss": True, "https": True, "ws": False, "http": False}
+_UNIX = "unix:"
 _TLS_PORT = 443
 _PLAIN_PORT = 80
 _LONGEST_NAME = 253
@@ -21,11 +22,15 @@ _LONGEST_NAME = 253
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A host and a port. `was_plain` says that the user wrote an unencrypted scheme (`ws://`, `http://`)."""
+    """A host and a port. `was_plain` says that the user wrote an unencrypted scheme (`ws://`, `http://`).
+
+    `unix` is the path of a Unix socket instead; host and port mean nothing then.
+    """
 
     host: str
     port: int
     was_plain: bool = False
+    unix: str = ""
 
     @property
     def is_loopback(self) -> bool:
@@ -48,7 +53,7 @@ class Address:
         return f"[{self.host}]" if ":" in self.host else self.host
 
     def __str__(self) -> str:
-        return f"{self._bracketed}:{self.tls_port}"
+        return self.unix or f"{self._bracketed}:{self.tls_port}"
 
 
 def is_loopback(ip: str) -> bool:
@@ -64,9 +69,11 @@ def is_loopback(ip: str) -> bool:
 def parse_address(text: str) -> Address:
     """Read an address: `wss://host`, `ws://host:port`, `https://host/any/path`, `http://host/api/v2.0`, or `host`.
 
-    Raises ValueError with what is wrong.
+    `unix:///run/middleware/middlewared.sock` is the socket of TrueNAS itself. Raises ValueError with what is wrong.
     """
     text = text.strip()
+    if text.startswith(_UNIX):
+        return _unix_address(text.removeprefix(_UNIX))
     if "://" not in text:
         text = f"wss://{text}"
     try:
@@ -84,6 +91,13 @@ def parse_address(text: str) -> Address:
         raise ValueError(f"has no valid host: {host!r}")
     tls = _SCHEMES[parts.scheme.lower()]
     return Address(host, port or (_TLS_PORT if tls else _PLAIN_PORT), was_plain=not tls)
+
+
+def _unix_address(rest: str) -> Address:
+    path = "/" + rest.lstrip("/")
+    if not rest.startswith("/") or path == "/" or not path.isprintable():
+        raise ValueError("must name the socket by its absolute path: unix:///run/middleware/middlewared.sock")
+    return Address("localhost", 0, unix=path)
 
 
 def is_host(name: str) -> bool:

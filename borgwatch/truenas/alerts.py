@@ -16,7 +16,7 @@ from borgwatch.matching.templates import one_line
 from borgwatch.model import Alert, Level
 from borgwatch.redact import redact
 
-__all__ = ["CLASSES", "AlertClass", "Listed", "alert_class_for", "alert_text_for", "ours"]
+__all__ = ["CLASSES", "AlertClass", "ClassChoice", "Listed", "alert_text_for", "ours"]
 
 MAX_TEXT = 500
 """How much of a text the interface shows well; the hard limit is that of a frame."""
@@ -67,18 +67,25 @@ CLASSES: Mapping[str, AlertClass] = {
 }
 """The classes that work on 25.04.0 to 26.0.0-BETA.3. Levels: ERROR, CRITICAL, INFO, WARNING."""
 
-_BY_LEVEL = {
-    Level.INFO: "RsyncSuccess",
-    Level.NOTICE: "RsyncSuccess",
-    Level.WARNING: "ScrubNotStarted",
-    Level.ERROR: "CloudBackupTaskFailed",
-    Level.CRITICAL: "CloudBackupTaskFailed",
-}
 
+@dataclass(frozen=True, slots=True)
+class ClassChoice:
+    """Which class stands for what: names out of `CLASSES`. TrueNAS shows and sends each at the level of its own."""
 
-def alert_class_for(alert: Alert) -> AlertClass:
-    """Choose the class whose level and wording fit best."""
-    return CLASSES[_BY_LEVEL[alert.level]]
+    failure: str = "CloudBackupTaskFailed"
+    warning: str = "ScrubNotStarted"
+    success: str = "RsyncSuccess"
+
+    def class_for(self, alert: Alert) -> AlertClass:
+        """Choose by level: ERROR and above is a failure, WARNING a warning, anything below a success."""
+        if alert.level >= Level.ERROR:
+            return CLASSES[self.failure]
+        return CLASSES[self.warning if alert.level >= Level.WARNING else self.success]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The classes that are used."""
+        return frozenset((self.failure, self.warning, self.success))
 
 
 def alert_text_for(alert: Alert) -> str:

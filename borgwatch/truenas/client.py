@@ -8,6 +8,7 @@ certificate after a quarter of an hour, for each try is audited by TrueNAS and t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -15,6 +16,7 @@ from typing import Protocol
 
 from borgwatch.truenas.errors import TrueNASError, Verdict
 from borgwatch.truenas.session import Login, Session, open_session
+from borgwatch.truenas.subscriptions import Subscriptions
 from borgwatch.truenas.trust import Certificate, PinVerdict
 
 __all__ = ["Client", "Watcher", "back_off"]
@@ -22,6 +24,7 @@ __all__ = ["Client", "Watcher", "back_off"]
 RETRY_LATER = 900.0
 STEADY = 60.0
 """How long a session must have held for the next attempt to come at once: logins that never hold would be a storm."""
+_A_DAY = 86_400.0
 _FIRST_DELAY = 1.0
 _LAST_DELAY = 60.0
 
@@ -31,6 +34,9 @@ class Watcher(Protocol):
 
     def ready(self, session: Session) -> None:
         """Take note of a session that works."""
+
+    def still_up(self, session: Session) -> None:
+        """Take note that a session has held for another day."""
 
     def lost(self, reason: str) -> None:
         """Take note of a session that ended."""
@@ -51,7 +57,10 @@ def back_off(chance: Callable[[], float] = random.random) -> Iterator[float]:
 
 
 class Client:
-    """Keeps one session up. `session_now` is the one that works at this moment, if any; `on_ready` hears of each."""
+    """Keeps one session up. `session_now` is the one that works at this moment, if any; `on_ready` hears of each.
+
+    `subscriptions` are made anew in each session.
+    """
 
     def __init__(self, login: Login, watcher: Watcher, now: Callable[[], datetime]) -> None:
         self._login = login
@@ -59,6 +68,7 @@ class Client:
         self._now = now
         self._ready = asyncio.Event()
         self._hurry = asyncio.Event()
+        self.subscriptions = Subscriptions()
         self.session_now: Session | None = None
         self.on_ready: Callable[[], None] = lambda: None
 
@@ -103,12 +113,22 @@ class Client:
             self._ready.set()
             self._watcher.ready(session)
             self.on_ready()
-            reason = await session.connection.wait_closed()
+            with contextlib.suppress(TrueNASError):  # if the session is broken, waiting for its end shows it
+                await self.subscriptions.restore(session)
+            reason = await self._until_closed(session)
         finally:
             self.session_now = None
             self._ready.clear()
             await session.connection.close()
         self._watcher.lost(reason)
+
+    async def _until_closed(self, session: Session) -> str:
+        while True:
+            try:
+                async with asyncio.timeout(_A_DAY):
+                    return await session.connection.wait_closed()
+            except TimeoutError:
+                self._watcher.still_up(session)
 
     async def _pause(self, seconds: float) -> None:
         self._hurry.clear()

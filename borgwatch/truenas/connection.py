@@ -11,13 +11,13 @@ import errno
 import logging
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection, connect, unix_connect
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
@@ -26,7 +26,7 @@ from websockets.exceptions import (
     WebSocketException,
 )
 
-from borgwatch.truenas.address import Address, is_host
+from borgwatch.truenas.address import API_PATH, Address, is_host
 from borgwatch.truenas.credentials import Link
 from borgwatch.truenas.errors import (
     ConnectionLost,
@@ -65,13 +65,17 @@ class PinStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What makes a certificate trusted: the authorities (`verify`), a fingerprint, or a pin; or nothing at all."""
+    """What makes a certificate trusted: the authorities (`verify`), a fingerprint, or a pin; or nothing at all.
+
+    `allow_plain` lets a `ws://` address be used unencrypted where nobody speaks TLS: for a login that keeps the key.
+    """
 
     verify: bool = True
     ca_file: Path | None = None
     server_name: str | None = None
     fingerprint: str | None = None
     pins: PinStore | None = None
+    allow_plain: bool = False
 
     @property
     def is_checked(self) -> bool:
@@ -166,16 +170,43 @@ async def open_connection(
 ) -> Connection:
     """Connect to TrueNAS and check its certificate; nothing secret is sent.
 
-    An address that was written as plain text (`ws://`) is tried over TLS. Only on this very machine, plain text follows
-    when nobody speaks TLS there: a login that does not send the key may go over it. `on_pin` is told of a certificate
-    that is pinned for the first time or anew. Raises `Unreachable` or `NotTrusted`.
+    An address that was written as plain text (`ws://`) is tried over TLS. Only on this very machine, or where the user
+    allowed it, plain text follows when nobody speaks TLS there: a login that does not send the key may go over it.
+    `on_pin` is told of a certificate that is pinned for the first time or anew. Raises `Unreachable` or `NotTrusted`.
     """
+    if address.unix:
+        return await _open_unix(address)
     try:
         return await _open(address, address.url(tls=True), trust, now, on_pin)
     except Unreachable:
-        if not (address.was_plain and address.is_loopback):
+        if not (address.was_plain and (address.is_loopback or trust.allow_plain)):
             raise
     return await _open(address, address.url(tls=False), trust, now, on_pin)
+
+
+def _options() -> dict[str, Any]:
+    """The options of every connection."""
+    return {
+        "open_timeout": OPEN_TIMEOUT,
+        "ping_interval": PING_INTERVAL,
+        "ping_timeout": PING_INTERVAL,
+        "close_timeout": CLOSE_TIMEOUT,
+        "logger": _LOG,
+        "max_size": MAX_FRAME_IN,
+    }
+
+
+async def _open_unix(address: Address) -> Connection:
+    """Connect to the socket of TrueNAS' middleware, which knows its peers by their processes (25.04 to 27)."""
+    try:
+        opened = await unix_connect(address.unix, f"ws://localhost{API_PATH}", **_options())
+    except (OSError, WebSocketException) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else said(error, 200)
+        raise Unreachable(
+            f"the socket {address.unix} of TrueNAS cannot be used: {reason}; is its directory mounted (not the socket,"
+            " which is made anew at each start)?"
+        ) from None
+    return Connection(opened, Link(encrypted=False, peer=address.unix, unix=True), None)
 
 
 async def _open(
@@ -197,21 +228,9 @@ async def _open(
                 raise NotTrusted(f"NOTIFY_TRUENAS_SERVER_NAME is not a host name: {trust.server_name!r}")
             options["server_hostname"] = trust.server_name
     try:
-        opened = await _Connect(
-            url,
-            open_timeout=OPEN_TIMEOUT,
-            ping_interval=PING_INTERVAL,
-            ping_timeout=PING_INTERVAL,
-            close_timeout=CLOSE_TIMEOUT,
-            logger=_LOG,
-            max_size=MAX_FRAME_IN,
-            proxy=None,
-            # IPv4 first: on 25.04.0 a client with an IPv6 address counts as insecure even over TLS, and loses its key.
-            family=socket.AF_UNSPEC if ":" in address.host else socket.AF_INET,
-            **options,
-        )
+        opened = await _connect(url, address, options)
     except (OSError, WebSocketException) as error:
-        raise _explained(error, address, url) from None
+        raise _explained(error, address, url, trust) from None
     try:
         certificate = _shown_certificate(opened) if encrypted else None
         if certificate is not None:
@@ -221,6 +240,20 @@ async def _open(
         raise
     peer = opened.remote_address[0] if opened.remote_address else ""
     return Connection(opened, Link(certificate is not None, peer), certificate)
+
+
+async def _connect(url: str, address: Address, options: Mapping[str, Any]) -> ClientConnection:
+    """Connect over IPv4, and over IPv6 only to what has no IPv4 address.
+
+    On 25.04.0 a client with an IPv6 address counts as insecure even over TLS, and loses its key.
+    """
+    family = socket.AF_UNSPEC if ":" in address.host else socket.AF_INET
+    try:
+        return await _Connect(url, proxy=None, family=family, **_options(), **options)
+    except socket.gaierror:
+        if family is socket.AF_UNSPEC:
+            raise
+    return await _Connect(url, proxy=None, family=socket.AF_INET6, **_options(), **options)
 
 
 def _shown_certificate(opened: ClientConnection) -> Certificate:
@@ -255,8 +288,8 @@ def _check(
     if verdict is PinVerdict.REFUSED:
         raise NotTrusted(
             f"the certificate of {address} is not the one that was seen first and pinned; it has the fingerprint"
-            f" {certificate.fingerprint}. Somebody may be in between, or TrueNAS was given a new certificate: compare"
-            " it in the web interface, then set NOTIFY_TRUENAS_FINGERPRINT to it"
+            f" {certificate.fingerprint}. TrueNAS makes itself a new certificate about once a year; if it did not,"
+            " somebody may be in between. Compare it in the web interface, then set NOTIFY_TRUENAS_FINGERPRINT to it"
         )
     if verdict is not PinVerdict.SAME:
         trust.pins.set_pin(host, pin_of(certificate, now))
@@ -264,15 +297,16 @@ def _check(
 
 
 _CUT_OFF = (ConnectionResetError, ConnectionAbortedError)
+_EXPIRED = 10  # OpenSSL's X509_V_ERR_CERT_HAS_EXPIRED
 _OTHER_NAME = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
 
 
-def _explained(error: Exception, address: Address, url: str) -> Unreachable | NotTrusted:
+def _explained(error: Exception, address: Address, url: str, trust: Trust) -> Unreachable | NotTrusted:
     """Say in the user's words why no connection came about."""
     where = f"{address}" if url.startswith("wss:") else f"{address.host}:{address.port}"
     if isinstance(error, ssl.SSLCertVerificationError):
         return NotTrusted(
-            f"the certificate of {where} is not trusted: {error.verify_message.rstrip('.')}. {_remedy(error)}"
+            f"the certificate of {where} is not trusted: {error.verify_message.rstrip('.')}. {_remedy(error, trust)}"
         )
     if isinstance(error, ssl.SSLError) or (url.startswith("wss:") and isinstance(error, _CUT_OFF)):
         return Unreachable(
@@ -280,7 +314,7 @@ def _explained(error: Exception, address: Address, url: str) -> Unreachable | No
             " API key is never sent unencrypted, for TrueNAS would revoke it"
         )
     if isinstance(error, socket.gaierror):
-        return Unreachable(f"the name {address.host} cannot be resolved ({error.strerror}); is it spelt right?")
+        return Unreachable(f"could not resolve the name {address.host} ({error.strerror}); is it spelt right?")
     if isinstance(error, TimeoutError):
         return Unreachable(f"{where} does not answer; is TrueNAS on, and does a firewall let this host through?")
     if isinstance(error, InvalidStatus):
@@ -292,9 +326,16 @@ def _explained(error: Exception, address: Address, url: str) -> Unreachable | No
     return Unreachable(f"{where}: the connection broke off while it was opened ({error})")
 
 
-def _remedy(error: ssl.SSLCertVerificationError) -> str:
+def _remedy(error: ssl.SSLCertVerificationError, trust: Trust) -> str:
     if error.verify_code in _OTHER_NAME:
         return "Put the name that is in it into NOTIFY_TRUENAS_SERVER_NAME (in TrueNAS' own it is localhost)"
+    if trust.ca_file is not None:
+        return (
+            f"TrueNAS makes itself a new certificate about once a year: export it again into {trust.ca_file}"
+            " (NOTIFY_TRUENAS_CA_FILE)"
+        )
+    if error.verify_code == _EXPIRED:
+        return "TrueNAS renews its own by itself: restart its web interface, or renew the one you gave it"
     return (
         "If it is TrueNAS' own, choose NOTIFY_TRUENAS_VERIFY_SSL=pin, NOTIFY_TRUENAS_FINGERPRINT or"
         " NOTIFY_TRUENAS_CA_FILE"

@@ -4,6 +4,8 @@
 calls at a time, and looks again. Only that second look makes a `Delivered`. It may be called again for the same
 alerts at any time: what is shown already is left alone, so a crash between delivery and its record shows nothing
 twice.
+
+Where this TrueNAS or this key takes no alerts, they go down the ladder (`ladder`) and become mails.
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from borgwatch.model import Alert
-from borgwatch.truenas.alerts import Listed, alert_class_for, alert_text_for, ours
+from borgwatch.truenas.alerts import ClassChoice, Listed, alert_text_for, ours
 from borgwatch.truenas.errors import CallFailed, ConnectionLost, NoAnswer, NotShown, TrueNASError, Verdict
+from borgwatch.truenas.ladder import Rung
+from borgwatch.truenas.mail import Mailed, send_mail
 from borgwatch.truenas.session import Session
 
-__all__ = ["Delivered", "Todo", "deliver", "deliver_all", "lost", "todo"]
+__all__ = ["Delivered", "Mailed", "Todo", "deliver", "deliver_all", "lost", "todo"]
 
 AT_ONCE = 8
 """Calls under way at a time: TrueNAS runs ten of a connection and refuses the twenty-first."""
@@ -41,7 +45,7 @@ class Todo:
     create: bool = False
 
 
-def todo(alert: Alert, shown: Sequence[Listed]) -> Todo:
+def todo(alert: Alert, shown: Sequence[Listed], classes: ClassChoice) -> Todo:
     """Decide what to do, given what is shown under the alert's key.
 
     An alert of another class goes. One of the right class stays where it says the right thing; it is refreshed where
@@ -50,7 +54,7 @@ def todo(alert: Alert, shown: Sequence[Listed]) -> Todo:
     """
     if not alert.raised:
         return Todo(remove=tuple(shown))
-    wanted, text = alert_class_for(alert), alert_text_for(alert)
+    wanted, text = classes.class_for(alert), alert_text_for(alert)
     remove = [listed for listed in shown if listed.alert_class is not wanted]
     standing = [listed for listed in shown if listed.alert_class is wanted]
     if any(listed.text == text and not listed.dismissed for listed in standing):
@@ -59,7 +63,7 @@ def todo(alert: Alert, shown: Sequence[Listed]) -> Todo:
     return Todo(tuple(remove), create=True)
 
 
-async def deliver(session: Session, alert: Alert) -> Delivered:
+async def deliver(session: Session, alert: Alert) -> Delivered | Mailed:
     """Make TrueNAS show `alert`, or no longer show it; raises `TrueNASError` while that is not proven."""
     (result,) = await deliver_all(session, [alert])
     if isinstance(result, TrueNASError):
@@ -67,8 +71,13 @@ async def deliver(session: Session, alert: Alert) -> Delivered:
     return result
 
 
-async def deliver_all(session: Session, alerts: Sequence[Alert]) -> list[Delivered | TrueNASError]:
-    """Make TrueNAS show what `alerts` (of different keys) ask for; returns the proof or the error of each."""
+async def deliver_all(session: Session, alerts: Sequence[Alert]) -> list[Delivered | Mailed | TrueNASError]:
+    """Make TrueNAS show what `alerts` (of different keys) ask for, or mail it; returns what became of each."""
+    shown = await _show_all(session, alerts)
+    return [await _down_the_ladder(session, alert, result) for alert, result in zip(alerts, shown, strict=True)]
+
+
+async def _show_all(session: Session, alerts: Sequence[Alert]) -> list[Delivered | TrueNASError]:
     try:
         before = await _listed(session)
     except TrueNASError as error:
@@ -78,7 +87,61 @@ async def deliver_all(session: Session, alerts: Sequence[Alert]) -> list[Deliver
         after = await _listed(session)
     except TrueNASError as error:
         return [earlier or error for earlier in errors]
-    return [error or _proof(alert, after) for alert, error in zip(alerts, errors, strict=True)]
+    return [error or _proof(alert, after, session.classes) for alert, error in zip(alerts, errors, strict=True)]
+
+
+async def _down_the_ladder(
+    session: Session, alert: Alert, result: Delivered | TrueNASError
+) -> Delivered | Mailed | TrueNASError:
+    """Mail what can not be shown, and the end of what was mailed."""
+    if isinstance(result, NotShown) and alert.raised:
+        result = await _with_policy(session, alert, result)
+    why = session.ladder.no_alert if _is_no_way(result) else ""
+    if isinstance(result, NotShown) and result.verdict is Verdict.USER:
+        why = str(result)
+    is_end_of_mailed = isinstance(result, Delivered) and not alert.raised and session.ladder.rung is Rung.MAIL
+    if is_end_of_mailed:
+        why = session.ladder.no_alert
+    if not why:
+        return result
+    if session.ladder.no_mail:
+        return result if isinstance(result, Delivered | NotShown) else _hopeless(session)
+    try:
+        return await send_mail(session, alert, why)
+    except CallFailed as error:
+        return CallFailed(
+            f"no alert: {why}; and no mail: {error}", error.verdict, error.code, error.errno, error.reason
+        )
+    except TrueNASError as error:
+        return error
+
+
+def _is_no_way(result: Delivered | TrueNASError) -> bool:
+    return isinstance(result, CallFailed) and result.verdict in (Verdict.USER, Verdict.UNSUPPORTED)
+
+
+def _hopeless(session: Session) -> CallFailed:
+    ladder = session.ladder
+    return CallFailed(f"{ladder.no_alert}; and {ladder.no_mail}", Verdict.USER, -32001, None, "")
+
+
+async def _with_policy(session: Session, alert: Alert, error: NotShown) -> NotShown:
+    """Look whether a policy hides the class of an alert that is not shown: then no other try will show it."""
+    name = session.classes.class_for(alert).name
+    try:
+        config = await session.call("alertclasses.config")
+    except TrueNASError:
+        return error
+    classes = config.get("classes") if isinstance(config, dict) else None
+    settings = classes.get(name) if isinstance(classes, dict) else None
+    if not isinstance(settings, dict) or settings.get("policy") != "NEVER":
+        return error
+    hidden = NotShown(
+        f"the alert class {name} has the policy NEVER in TrueNAS (System > Alert Settings), which hides its alerts"
+        " everywhere; choose another policy, or another class (NOTIFY_TRUENAS_CLASSES)"
+    )
+    hidden.verdict = Verdict.USER
+    return hidden
 
 
 async def lost(session: Session, alerts: Sequence[Alert]) -> list[Alert]:
@@ -87,8 +150,10 @@ async def lost(session: Session, alerts: Sequence[Alert]) -> list[Alert]:
     Only of a class that a dismissal hides but does not erase can that be said: of the others, the user may have
     dismissed them, and that is to be respected.
     """
-    entries = await _listed(session)
-    return [a for a in alerts if not alert_class_for(a).erased_by_dismiss and not ours(entries, a.key)]
+    if session.ladder.rung is not Rung.ALERT:
+        return []
+    entries, classes = await _listed(session), session.classes
+    return [a for a in alerts if not classes.class_for(a).erased_by_dismiss and not ours(entries, a.key)]
 
 
 async def _attempt_all(session: Session, alerts: Sequence[Alert], before: list[Any]) -> list[TrueNASError | None]:
@@ -101,7 +166,7 @@ async def _attempt_all(session: Session, alerts: Sequence[Alert], before: list[A
             if broken:
                 return broken[0]
             try:
-                await _bring_about(session, alert, todo(alert, ours(before, alert.key)))
+                await _bring_about(session, alert, todo(alert, ours(before, alert.key), session.classes))
             except TrueNASError as error:
                 if isinstance(error, ConnectionLost | NoAnswer):
                     broken.append(error)
@@ -122,11 +187,8 @@ async def _listed(session: Session) -> list[Any]:
 
 async def _bring_about(session: Session, alert: Alert, work: Todo) -> None:
     """Remove, and wait for it: a removal that is still under way would swallow the notification of what follows."""
-    if work.create and not session.is_full_admin:
-        raise CallFailed(
-            f"the API key of {session.username} may not make alerts: TrueNAS lets only full administrators do so",
-            Verdict.USER, -32001, 13, "",
-        )  # fmt: skip
+    if work.create and session.ladder.no_alert:
+        raise CallFailed(session.ladder.no_alert, Verdict.UNSUPPORTED, 0, None, "")
     for listed in work.remove:
         if listed.alert_class.erased_by_dismiss:
             await session.call("alert.dismiss", listed.uuid)
@@ -134,19 +196,28 @@ async def _bring_about(session: Session, alert: Alert, work: Todo) -> None:
             key = listed.alert_class.stored_key(alert.key)
             await session.run_job("alert.oneshot_delete", listed.alert_class.name, key)
     if work.create:
-        wanted = alert_class_for(alert)
-        arguments = wanted.arguments(alert.key, alert_text_for(alert))
-        await session.run_job("alert.oneshot_create", wanted.name, arguments)
+        await _create(session, alert)
 
 
-def _proof(alert: Alert, entries: list[Any]) -> Delivered | NotShown:
+async def _create(session: Session, alert: Alert) -> None:
+    """Raise an alert; where TrueNAS says that it never will, the ladder loses this rung for the session."""
+    wanted = session.classes.class_for(alert)
+    try:
+        await session.run_job("alert.oneshot_create", wanted.name, wanted.arguments(alert.key, alert_text_for(alert)))
+    except CallFailed as error:
+        if error.verdict in (Verdict.USER, Verdict.UNSUPPORTED):
+            session.ladder = session.ladder.without_alert(str(error))
+        raise
+
+
+def _proof(alert: Alert, entries: list[Any], classes: ClassChoice) -> Delivered | NotShown:
     """Look for the alert in what TrueNAS lists."""
     shown = ours(entries, alert.key)
     if not alert.raised:
         if shown:
             return NotShown(f"TrueNAS still shows the alert {alert.key} ({shown[0].alert_class.name}): it did not go")
         return Delivered(False)
-    wanted, text = alert_class_for(alert), alert_text_for(alert)
+    wanted, text = classes.class_for(alert), alert_text_for(alert)
     for listed in shown:
         if listed.alert_class is not wanted:
             return NotShown(

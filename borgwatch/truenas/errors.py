@@ -5,6 +5,7 @@
     ├── NotTrusted             the certificate is not the one that is trusted
     ├── InsecureTransport      the API key would have left unencrypted; it did not
     ├── LoginRefused           the key or its user is refused
+    │   └── Redirected         a standby node names the active one
     ├── ConnectionLost         the connection broke off: what was under way may have happened or not
     ├── NoAnswer               no answer in time: the same
     ├── CallFailed             TrueNAS answered with an error
@@ -32,6 +33,7 @@ __all__ = [
     "NoAnswer",
     "NotShown",
     "NotTrusted",
+    "Redirected",
     "TrueNASError",
     "Unreachable",
     "Verdict",
@@ -89,6 +91,19 @@ class LoginRefused(TrueNASError):
         self.may_be_anothers = may_be_anothers
 
 
+class Redirected(LoginRefused):
+    """This is the standby node of a pair; `urls` name the active one, if any will do."""
+
+    verdict = Verdict.RETRY_NOW
+
+    def __init__(self, urls: tuple[str, ...]) -> None:
+        super().__init__(
+            f"this is the standby node of a pair, and the active one ({said(', '.join(urls)) or 'not named'}) does not"
+            " let us in safely: give its address, or one that moves with it"
+        )
+        self.urls = urls
+
+
 class ConnectionLost(TrueNASError):
     """The connection ended while something was under way."""
 
@@ -129,18 +144,22 @@ NOT_AUTHENTICATED = 207
 INVALID_PARAMS = -32602
 METHOD_NOT_FOUND = -32601
 
+_RIGHTS = "the key's user needs more rights: alerts take a full administrator, mail the role MAIL_WRITE"
+
 CALL_ERRORS = (
     # code, errno, part of the reason: what is done, what the user is told. The first row that fits counts.
     _Row(-32000, None, "", Verdict.RETRY_NOW, "too many calls at once"),
     _Row(-32001, NOT_AUTHENTICATED, "", Verdict.RETRY_NOW, "the session ended: logging in again"),
     _Row(-32001, 16, "Rate Limit", Verdict.RETRY_LATER, "TrueNAS limits the rate of logins"),
     _Row(-32001, 95, "", Verdict.USER, "a security mode of TrueNAS (STIG) forbids API keys"),
-    _Row(-32001, 13, "", Verdict.USER, "the key's user needs full administrator rights for alerts"),
-    _Row(-32001, 1, "", Verdict.USER, "the key's user needs full administrator rights for alerts"),
-    _Row(-32001, None, "Not authorized", Verdict.USER, "the key's user needs full administrator rights for alerts"),
+    _Row(-32001, 13, "", Verdict.USER, _RIGHTS),
+    _Row(-32001, 1, "", Verdict.USER, _RIGHTS),
+    _Row(-32001, None, "Not authorized", Verdict.USER, _RIGHTS),
     _Row(-32001, None, "takes 3 positional arguments", Verdict.UNSUPPORTED, "TrueNAS 27 takes no alerts from outside"),
     _Row(-32001, None, "is not a one-shot alert class", Verdict.UNSUPPORTED, "this release takes no such alert"),
     _Row(-32001, None, "Invalid alert class", Verdict.UNSUPPORTED, "this release has no such alert class"),
+    _Row(-32001, None, "outgoing mailserver", Verdict.USER, "set up mail in TrueNAS: System > General > Email"),
+    _Row(-32001, None, "None of the local administrators", Verdict.USER, "give an administrator an e-mail address"),
     _Row(-32001, 201, "", Verdict.UNSUPPORTED, "this release does not offer the method here"),
     _Row(METHOD_NOT_FOUND, None, "", Verdict.UNSUPPORTED, "this release does not have the method"),
     _Row(INVALID_PARAMS, None, "", Verdict.UNSUPPORTED, "this release takes other arguments"),

@@ -18,10 +18,13 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
-__all__ = ["Certificate", "Pin", "PinVerdict", "judge_pin", "tls_context"]
+__all__ = ["Certificate", "Pin", "PinVerdict", "ends_soon", "judge_pin", "pin_of", "tls_context"]
 
 RENEWAL_WINDOW = timedelta(days=7)
 """How long before its end a pinned certificate may give way to another: TrueNAS renews in the last five days."""
+
+ANNOUNCED_BEFORE = timedelta(days=21)
+"""How long before its end a certificate is spoken of: time to act before TrueNAS renews its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,11 @@ def judge_pin(pinned: Pin | None, shown: Certificate, now: datetime) -> PinVerdi
         return PinVerdict.SAME
     in_window = pinned.not_after - RENEWAL_WINDOW <= now <= pinned.not_after
     return PinVerdict.RENEWED if in_window else PinVerdict.REFUSED
+
+
+def ends_soon(shown: Certificate, now: datetime) -> bool:
+    """Say whether a certificate should be spoken of before it ends."""
+    return shown.not_after - now < ANNOUNCED_BEFORE
 
 
 def pin_of(shown: Certificate, now: datetime) -> Pin:

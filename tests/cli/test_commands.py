@@ -136,7 +136,18 @@ async def test_a_key_without_rights_is_told_as_such() -> None:
     async with Simulator(keys=[Key("reader", "2-" + "r" * 64, ("READONLY_ADMIN",))]) as nas:
         done = await borgwatch(*TEST, settings=inherited(nas))
     assert done.code == 1
-    assert "full administrators" in done.err
+    assert "no full administrator" in done.err
+
+
+async def test_where_there_can_be_no_alert_a_mail_is_sent_and_not_called_delivered() -> None:
+    async with Simulator("27-master") as nas:
+        done = await borgwatch(*TEST, settings=inherited(nas))
+        as_json = await borgwatch(*TEST, "--json", settings=inherited(nas))
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("mailed: ")
+    assert "delivered" not in done.out
+    assert json.loads(as_json.out)["delivered"] is False
+    assert len(nas.mails) == 2
 
 
 async def test_the_key_is_in_nothing_that_is_printed(nas: Simulator) -> None:
@@ -268,8 +279,9 @@ async def test_check_walks_every_step_and_sends_a_real_alert(nas: Simulator, tmp
     steps = [json.loads(line) for line in done.out.splitlines()]
     assert done.code == 0, done.out
     assert [(step["step"], step["result"]) for step in steps] == [
-        ("settings", "ok"), ("rules", "ok"), ("state", "ok"), ("sources", "ok"), ("tls", "note"), ("connect", "ok"),
-        ("tls", "ok"), ("login", "ok"), ("rights", "ok"), ("classes", "ok"), ("alert", "ok"), ("alert", "ok"),
+        ("settings", "ok"), ("rules", "ok"), ("state", "ok"), ("sources", "ok"), ("resolve", "ok"),
+        ("connect", "ok"), ("tls", "ok"), ("tls", "note"), ("login", "ok"), ("rights", "ok"), ("classes", "ok"),
+        ("services", "ok"), ("mail", "ok"), ("delivery", "ok"), ("alert", "ok"), ("alert", "ok"),
     ]  # fmt: skip
     assert "(job nas): last event backup.failure" in next(step for step in steps if step["step"] == "sources")["what"]
     assert [method for method, _ in nas.calls].count("alert.oneshot_create") == 1

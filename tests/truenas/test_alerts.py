@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from borgwatch.model import Level
-from borgwatch.truenas.alerts import CLASSES, MAX_TEXT, alert_class_for, alert_text_for, ours
+from borgwatch.truenas.alerts import CLASSES, MAX_TEXT, ClassChoice, alert_text_for, ours
 from borgwatch.truenas.simulator import PROFILES
 from borgwatch.truenas.simulator.alerts import AlertList
 from tests.truenas.world import KEY, NOW, SECRET, alert
@@ -26,7 +26,7 @@ LEVELS = [
 
 @pytest.mark.parametrize(("level", "name", "_shown"), LEVELS)
 def test_the_class_follows_the_level(level: Level, name: str, _shown: str) -> None:
-    assert alert_class_for(alert(level=level)).name == name
+    assert ClassChoice().class_for(alert(level=level)).name == name
 
 
 def test_every_level_has_a_class() -> None:

@@ -74,7 +74,7 @@ async def test_a_name_that_cannot_be_resolved(monkeypatch: pytest.MonkeyPatch) -
 
     error = await _fails("wss://truenass.lan")
 
-    assert "the name truenass.lan cannot be resolved" in str(error)
+    assert "could not resolve the name truenass.lan" in str(error)
     assert "spelt right" in str(error)
 
 

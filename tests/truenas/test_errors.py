@@ -50,6 +50,8 @@ TABLE: list[tuple[dict[str, Any], Verdict, str]] = [
     (_record("takes 3 positional arguments"), Verdict.UNSUPPORTED, "TrueNAS 27"),
     (_made(14, "[EFAULT] Alert {} is not a one-shot alert class"), Verdict.UNSUPPORTED, "no such alert"),
     (_record("Invalid alert class"), Verdict.UNSUPPORTED, "no such alert class"),
+    (_made(14, "[EFAULT] You must provide an outgoing mailserver and mail server port"), Verdict.USER, "set up mail"),
+    (_made(14, "[EFAULT] None of the local administrators has an e-mail address"), Verdict.USER, "an e-mail address"),
     (_made(201, "Method 'oneshot_create' not found in 'alert'"), Verdict.UNSUPPORTED, "does not offer"),
     (_record("Method does not exist"), Verdict.UNSUPPORTED, "does not have the method"),
     (_record("Field required"), Verdict.UNSUPPORTED, "other arguments"),

@@ -351,8 +351,10 @@ def test_no_traceback_of_a_lack_of_random_numbers_shows_the_key(monkeypatch: pyt
         raise OSError(38, "no random numbers")
 
     monkeypatch.setitem(ScramClient.__init__.__kwdefaults__ or {}, "random", fail)
+    key = login_at("wss://nas.test").key
+    assert key is not None
     with pytest.raises(OSError, match="random") as caught:
-        login_at("wss://nas.test").key.scram("root", b"")
+        key.scram("root", b"")
 
     printed = _locals_of(caught.value)
     assert "end_point" in printed

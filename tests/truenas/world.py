@@ -26,6 +26,7 @@ from borgwatch.secret import Secret
 from borgwatch.truenas.address import parse_address
 from borgwatch.truenas.connection import Connection, Trust, open_connection
 from borgwatch.truenas.credentials import ApiKey
+from borgwatch.truenas.delivery import Delivered, deliver
 from borgwatch.truenas.errors import TrueNASError
 from borgwatch.truenas.session import Login, Session, open_session
 from borgwatch.truenas.simulator import PROFILES, Simulator, default_certificate
@@ -119,6 +120,13 @@ async def session_with(nas: Simulator, **login: Any) -> AsyncIterator[Session]:
         yield session
 
 
+async def show(session: Session, given: Alert) -> Delivered:
+    """Deliver an alert to the bell, and to nowhere else."""
+    proof = await deliver(session, given)
+    assert isinstance(proof, Delivered), f"a mail, and no alert: {proof.why}"
+    return proof
+
+
 @asynccontextmanager
 async def connection_at(url: str, trust: Trust | None = None) -> AsyncIterator[Connection]:
     """Open a connection without logging in and close it."""
@@ -152,6 +160,7 @@ class Witness:
         self.losses: list[str] = []
         self.failures: list[tuple[TrueNASError, float]] = []
         self.pins: list[PinVerdict] = []
+        self.dismissals: list[str] = []
         self.proofs: list[tuple[Alert, Any]] = []
         self.refusals: list[tuple[Alert, TrueNASError, int, float]] = []
         self._changed = asyncio.Event()
@@ -166,6 +175,14 @@ class Witness:
     def ready(self, session: Session) -> None:
         """Take note of a session that works."""
         self.readies.append(session)
+        self._changed.set()
+
+    def still_up(self, session: Session) -> None:
+        """Take note of a session that has held for a day."""
+
+    def dismissed(self, key: str) -> None:
+        """Take note of an alert that a user took away."""
+        self.dismissals.append(key)
         self._changed.set()
 
     def lost(self, reason: str) -> None:
