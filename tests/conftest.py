@@ -5,11 +5,47 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 
 from borgwatch import redact
+from tests.leaks import check_files, check_text
+
+_leaks: list[str] = []
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Search all that a test printed or logged for the keys of the tests."""
+    for name, text in report.sections:
+        try:
+            check_text(text, f"what {report.nodeid} printed ({name})")
+        except AssertionError as leak:
+            _leaks.append(str(leak))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the whole run if anything was found."""
+    if _leaks:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was found, where it is seen."""
+    for leak in dict.fromkeys(_leaks):
+        terminalreporter.write_line(f"LEAK: {leak}", red=True)
+
+
+@pytest.fixture(autouse=True)
+def _no_key_in_what_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Search the journals that a test leaves."""
+    directory: Path | None = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    if directory is not None:
+        check_files(directory)
 
 
 @pytest.fixture(autouse=True)

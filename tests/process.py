@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.leaks import check_text
+
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 30
 
@@ -42,6 +44,8 @@ async def borgwatch(*arguments: str, settings: Mapping[str, str] | None = None, 
         process.kill()
         await process.wait()
         raise
+    if arguments[:1] != ("simulate",):
+        check_text(out + err, f"the output of borgwatch {' '.join(arguments)}")
     return Finished(process.returncode or 0, out.decode(), err.decode())
 
 
@@ -98,3 +102,4 @@ async def running(settings: Mapping[str, str]) -> AsyncIterator[Running]:
     finally:
         if process.returncode is None:
             await service.end(signal.SIGKILL)
+        check_text("\n".join(service.lines), "the output of borgwatch run")

@@ -13,6 +13,7 @@ from borgwatch.matching.conditions import BUILT_IN_FIELDS, field_value
 from borgwatch.matching.rules import Rule
 from borgwatch.matching.templates import one_line
 from borgwatch.model import FieldValue, Line, Phase, Record, Signal, is_event_name
+from borgwatch.redact import redact
 
 __all__ = ["Matcher", "line_id"]
 
@@ -49,7 +50,7 @@ def _signal(rule: Rule, record: Record, captures: dict[str, str], line: Line) ->
         return None  # the line names an event that does not exist: nobody recognised it
     kept: dict[str, FieldValue] = {name: one_line(text) for name, text in captures.items()} if event else {}
     kept.update({name: value for name, t in rule.captured.items() if (value := t.value(fields)) is not None})
-    return Signal(
+    return Signal(  # nothing that it says may hold a secret: it goes into journal, alert, mail, log and page
         rule=rule.id,
         phase=rule.phase,
         job=record.job,
@@ -61,11 +62,11 @@ def _signal(rule: Rule, record: Record, captures: dict[str, str], line: Line) ->
         outcome=rule.outcome,
         event=event,
         level=rule.level,
-        title=rule.title.render(fields) if rule.title else "",
-        message=rule.message.render(fields) if rule.message else _default_message(rule, record),
-        next_step=rule.next_step.render(fields) if rule.next_step else "",
+        title=redact(rule.title.render(fields)) if rule.title else "",
+        message=redact(rule.message.render(fields)) if rule.message else _default_message(rule, record),
+        next_step=redact(rule.next_step.render(fields)) if rule.next_step else "",
         weight=rule.weight,
-        captured=kept,
+        captured={name: redact(value) if isinstance(value, str) else value for name, value in kept.items()},
         past=line.past,
     )
 
@@ -77,4 +78,4 @@ def _believable(record: Record, line: Line) -> datetime | None:
 
 def _default_message(rule: Rule, record: Record) -> str:
     """Unless the rule says otherwise, the line that tells is the message; a mere start or detail tells nothing."""
-    return one_line(record.text) if rule.outcome is not None or rule.phase is Phase.EVENT else ""
+    return one_line(redact(record.text)) if rule.outcome is not None or rule.phase is Phase.EVENT else ""
