@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Protocol
 
 from borgwatch.journal import Pending
@@ -30,8 +31,8 @@ class Outbox(Protocol):
     def pending(self) -> list[Pending]:
         """The alerts that wait, oldest change first."""
 
-    def mark_delivered(self, pending: Pending, *, shown: bool) -> None:
-        """Strike one off; `shown` says that TrueNAS shows it (or shows it no longer), rather than mailed it."""
+    def mark_delivered(self, shown: Sequence[Pending], mailed: Sequence[Pending]) -> None:
+        """Strike alerts off: those that TrueNAS shows (or shows no longer), and those that it mailed instead."""
 
     def standing(self) -> list[Alert]:
         """The alerts that were seen to be shown and should still be."""
@@ -137,25 +138,30 @@ class Courier:
         began = time.monotonic()
         keys = {item.alert.key for item in batch}
         self._shown = {uuid: key for uuid, key in self._shown.items() if key not in keys}  # what follows is our doing
-        results = await deliver_all(session, [item.alert for item in batch])
+        results = list(zip(batch, await deliver_all(session, [item.alert for item in batch]), strict=True))
         took = time.monotonic() - began
-        session_holds = True
-        for item, result in zip(batch, results, strict=True):
-            if isinstance(result, Delivered | Mailed):
-                self._outbox.mark_delivered(item, shown=isinstance(result, Delivered))
-                self._receipts.delivered(item.alert, result, took)
-                if isinstance(result, Delivered) and result.raised:
-                    self._shown[result.uuid] = item.alert.key
-                queue -= 1
-                continue
-            wait = delay if result.verdict is Verdict.RETRY_NOW else RETRY_LATER
+        self._strike_off([(item, result) for item, result in results if not isinstance(result, TrueNASError)], took)
+        failed = [(item, result) for item, result in results if isinstance(result, TrueNASError)]
+        queue -= len(batch) - len(failed)
+        for item, error in failed:
+            wait = delay if error.verdict is Verdict.RETRY_NOW else RETRY_LATER
             self._not_before[item.seq] = began + wait
-            self._receipts.undelivered(item.alert, result, queue, wait)
-            if isinstance(result, ConnectionLost | NoAnswer) or _is_logged_out(result):
-                session_holds = False
+            self._receipts.undelivered(item.alert, error, queue, wait)
+        session_holds = not any(_breaks_session(error) for _, error in failed)
         if not session_holds:  # a call without an answer keeps one of the connection's few slots
             await self._client.drop()
         return session_holds
+
+    def _strike_off(self, done: Sequence[tuple[Pending, Delivered | Mailed]], took: float) -> None:
+        """Write down what was delivered, in one go, before anybody is told."""
+        self._outbox.mark_delivered(
+            [item for item, result in done if isinstance(result, Delivered)],
+            [item for item, result in done if isinstance(result, Mailed)],
+        )
+        for item, result in done:
+            self._receipts.delivered(item.alert, result, took)
+            if isinstance(result, Delivered) and result.raised:
+                self._shown[result.uuid] = item.alert.key
 
     async def _wait(self, seconds: float | None) -> None:
         try:
@@ -165,5 +171,7 @@ class Courier:
             pass
 
 
-def _is_logged_out(error: TrueNASError) -> bool:
-    return isinstance(error, CallFailed) and error.errno == NOT_AUTHENTICATED
+def _breaks_session(error: TrueNASError) -> bool:
+    """Say whether an error means that nothing more will come of this session."""
+    logged_out = isinstance(error, CallFailed) and error.errno == NOT_AUTHENTICATED
+    return logged_out or isinstance(error, ConnectionLost | NoAnswer)

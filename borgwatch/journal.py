@@ -237,13 +237,11 @@ class Journal:
         rows = self._read("SELECT alert, seq FROM alerts WHERE delivered < seq ORDER BY seq")
         return [Pending(_decode(blob, Alert), seq) for blob, seq in rows]
 
-    def mark_delivered(self, pending: Pending, *, shown: bool = True) -> None:
-        """Note that what TrueNAS shows was read back and is what `pending` asks for, or (not `shown`) was mailed."""
+    def mark_delivered(self, shown: Iterable[Pending], mailed: Iterable[Pending] = ()) -> None:
+        """Note that what TrueNAS shows was read back and is what was asked for; or that it was mailed instead."""
+        marks = [(item.seq, 1, item.alert.key) for item in shown] + [(item.seq, 0, item.alert.key) for item in mailed]
         with self._transaction() as database:
-            database.execute(
-                "UPDATE alerts SET delivered = max(delivered, ?), shown = ? WHERE key = ?",
-                (pending.seq, shown, pending.alert.key),
-            )
+            database.executemany("UPDATE alerts SET delivered = max(delivered, ?), shown = ? WHERE key = ?", marks)
 
     def standing(self) -> list[Alert]:
         """The alerts that TrueNAS was seen to show."""

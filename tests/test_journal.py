@@ -167,7 +167,7 @@ def test_the_outbox_holds_the_newest_state_of_each_key_oldest_change_first(journ
 
 def test_what_was_delivered_is_pending_no_more(journal: Journal, tmp_path: Path) -> None:
     journal.commit(Change(alerts=[alert("a"), alert("b")]))
-    journal.mark_delivered(journal.pending()[0])
+    journal.mark_delivered([journal.pending()[0]])
     journal.close()
     again = Journal.open(tmp_path / "state")
 
@@ -180,11 +180,11 @@ def test_a_change_during_delivery_is_delivered_as_well(journal: Journal) -> None
     journal.commit(Change(alerts=[alert("a", event_id="a1")]))
     on_its_way = journal.pending()[0]
     journal.commit(Change(alerts=[alert("a", event_id="a2")]))
-    journal.mark_delivered(on_its_way)
+    journal.mark_delivered([on_its_way])
 
     assert [entry.alert.event_id for entry in journal.pending()] == ["a2"]
-    journal.mark_delivered(journal.pending()[0])
-    journal.mark_delivered(on_its_way)
+    journal.mark_delivered([journal.pending()[0]])
+    journal.mark_delivered([on_its_way])
     assert journal.pending() == []
 
 

@@ -187,7 +187,7 @@ def test_another_instance_name_takes_the_standing_alert_along(world: World) -> N
     world.write(LOCKED)
     world.step()
     for pending in world.journal.pending():
-        world.journal.mark_delivered(pending)
+        world.journal.mark_delivered([pending])
     world.instance = "attic"
     world.restart()
     asked = {pending.alert.key: pending.alert.raised for pending in world.journal.pending()}
@@ -202,7 +202,7 @@ def test_trouble_that_never_arrived_is_still_news_when_it_is_repeated(world: Wor
     world.write(LOCKED)
     world.step()
     for pending in world.journal.pending():
-        world.journal.mark_delivered(pending)
+        world.journal.mark_delivered([pending])
     for text in (GOOD.format("a"), LOCKED, LOCKED):
         world.write(text)
         world.step()
