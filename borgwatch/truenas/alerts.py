@@ -16,7 +16,7 @@ from borgwatch.matching.templates import one_line
 from borgwatch.model import Alert, Level
 from borgwatch.redact import redact
 
-__all__ = ["CLASSES", "AlertClass", "ClassChoice", "Listed", "alert_text_for", "ours"]
+__all__ = ["CLASSES", "AlertClass", "Bell", "ClassChoice", "Listed", "alert_text_for"]
 
 MAX_TEXT = 500
 """How much of a text the interface shows well; the hard limit is that of a frame."""
@@ -103,13 +103,20 @@ class Listed:
     dismissed: bool
 
 
-def ours(entries: Any, key: str) -> list[Listed]:
-    """Find the entries of `alert.list` that carry our key; whatever is not as expected is passed over."""
-    found = []
-    for entry in entries if isinstance(entries, list) else ():
-        alert_class = CLASSES.get(str(entry.get("klass"))) if isinstance(entry, dict) else None
-        if alert_class is None or entry.get("key") != alert_class.stored_key(key):
-            continue
-        text = alert_class.listed_text(entry.get("args"))
-        found.append(Listed(str(entry.get("uuid")), alert_class, text, entry.get("dismissed") is True))
-    return found
+class Bell:
+    """What `alert.list` showed, by class and key; whatever in it is not as expected is passed over."""
+
+    def __init__(self, entries: Any) -> None:
+        self._listed: dict[tuple[str, str], list[Listed]] = {}
+        for entry in entries if isinstance(entries, list) else ():
+            alert_class = CLASSES.get(str(entry.get("klass"))) if isinstance(entry, dict) else None
+            if alert_class is None or not isinstance(key := entry.get("key"), str):
+                continue
+            text = alert_class.listed_text(entry.get("args"))
+            listed = Listed(str(entry.get("uuid")), alert_class, text, entry.get("dismissed") is True)
+            self._listed.setdefault((alert_class.name, key), []).append(listed)
+
+    def under(self, key: str) -> list[Listed]:
+        """The alerts that carry our key, of whatever class."""
+        names = ((name, alert_class.stored_key(key)) for name, alert_class in CLASSES.items())
+        return [listed for name in names for listed in self._listed.get(name, ())]

@@ -13,10 +13,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from borgwatch.model import Alert
-from borgwatch.truenas.alerts import ClassChoice, Listed, alert_text_for, ours
+from borgwatch.truenas.alerts import Bell, ClassChoice, Listed, alert_text_for
 from borgwatch.truenas.errors import CallFailed, ConnectionLost, NoAnswer, NotShown, TrueNASError, Verdict
 from borgwatch.truenas.ladder import Rung
 from borgwatch.truenas.mail import Mailed, send_mail
@@ -152,11 +151,11 @@ async def lost(session: Session, alerts: Sequence[Alert]) -> list[Alert]:
     """
     if session.ladder.rung is not Rung.ALERT:
         return []
-    entries, classes = await _listed(session), session.classes
-    return [a for a in alerts if not classes.class_for(a).erased_by_dismiss and not ours(entries, a.key)]
+    bell, classes = await _listed(session), session.classes
+    return [a for a in alerts if not classes.class_for(a).erased_by_dismiss and not bell.under(a.key)]
 
 
-async def _attempt_all(session: Session, alerts: Sequence[Alert], before: list[Any]) -> list[TrueNASError | None]:
+async def _attempt_all(session: Session, alerts: Sequence[Alert], before: Bell) -> list[TrueNASError | None]:
     """Bring all about, a few at a time; once the connection fails one of them, the rest is not tried."""
     slots = asyncio.Semaphore(AT_ONCE)
     broken: list[TrueNASError] = []
@@ -166,7 +165,7 @@ async def _attempt_all(session: Session, alerts: Sequence[Alert], before: list[A
             if broken:
                 return broken[0]
             try:
-                await _bring_about(session, alert, todo(alert, ours(before, alert.key), session.classes))
+                await _bring_about(session, alert, todo(alert, before.under(alert.key), session.classes))
             except TrueNASError as error:
                 if isinstance(error, ConnectionLost | NoAnswer):
                     broken.append(error)
@@ -178,11 +177,11 @@ async def _attempt_all(session: Session, alerts: Sequence[Alert], before: list[A
     return [task.result() for task in tasks]
 
 
-async def _listed(session: Session) -> list[Any]:
+async def _listed(session: Session) -> Bell:
     entries = await session.call("alert.list")
     if not isinstance(entries, list):
         raise NoAnswer("alert.list: TrueNAS answered with something that is no list of alerts, which proves nothing")
-    return entries
+    return Bell(entries)
 
 
 async def _bring_about(session: Session, alert: Alert, work: Todo) -> None:
@@ -210,9 +209,9 @@ async def _create(session: Session, alert: Alert) -> None:
         raise
 
 
-def _proof(alert: Alert, entries: list[Any], classes: ClassChoice) -> Delivered | NotShown:
+def _proof(alert: Alert, bell: Bell, classes: ClassChoice) -> Delivered | NotShown:
     """Look for the alert in what TrueNAS lists."""
-    shown = ours(entries, alert.key)
+    shown = bell.under(alert.key)
     if not alert.raised:
         if shown:
             return NotShown(f"TrueNAS still shows the alert {alert.key} ({shown[0].alert_class.name}): it did not go")

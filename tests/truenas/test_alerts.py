@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from borgwatch.model import Level
-from borgwatch.truenas.alerts import CLASSES, MAX_TEXT, ClassChoice, alert_text_for, ours
+from borgwatch.truenas.alerts import CLASSES, MAX_TEXT, Bell, ClassChoice, alert_text_for
 from borgwatch.truenas.simulator import PROFILES
 from borgwatch.truenas.simulator.alerts import AlertList
 from tests.truenas.world import KEY, NOW, SECRET, alert
@@ -40,7 +40,7 @@ def test_key_and_text_are_found_again_in_what_truenas_stores(name: str, release:
     stored.create(name, alert_class.arguments(KEY, "what happened"), NOW)
 
     [entry] = json.loads(json.dumps(stored.entries()))
-    [listed] = ours([entry], KEY)
+    [listed] = Bell([entry]).under(KEY)
 
     assert entry["key"] == alert_class.stored_key(KEY)
     assert (listed.uuid, listed.alert_class, listed.text) == (entry["uuid"], alert_class, "what happened")
@@ -113,7 +113,7 @@ STRANGE: list[Any] = [
 
 @pytest.mark.parametrize("entries", STRANGE, ids=lambda entries: str(entries)[:70])
 def test_what_is_not_ours_or_no_entry_at_all_is_passed_over(entries: Any) -> None:
-    assert ours(entries, KEY) == []
+    assert Bell(entries).under(KEY) == []
 
 
 @pytest.mark.parametrize("args", [None, 5, [], {}, {"text": "x"}, {"name": None}])
@@ -121,7 +121,7 @@ def test_what_is_not_ours_or_no_entry_at_all_is_passed_over(entries: Any) -> Non
 def test_an_entry_without_a_text_has_none(name: str, args: Any) -> None:
     entry = {**ENTRY, "klass": name, "key": CLASSES[name].stored_key(KEY), "args": args}
 
-    [listed] = ours([entry], KEY)
+    [listed] = Bell([entry]).under(KEY)
 
     assert listed.text is None
 
@@ -130,6 +130,6 @@ def test_an_entry_without_a_text_has_none(name: str, args: Any) -> None:
     ("dismissed", "counts"), [(True, True), (False, False), (None, False), ("yes", False), (1, False)]
 )
 def test_dismissed_is_what_truenas_says_plainly(dismissed: Any, *, counts: bool) -> None:
-    [listed] = ours([{**ENTRY, "dismissed": dismissed}], KEY)
+    [listed] = Bell([{**ENTRY, "dismissed": dismissed}]).under(KEY)
 
     assert listed.dismissed is counts
