@@ -45,6 +45,7 @@ __all__ = ["Connection", "PinStore", "Trust", "open_connection"]
 OPEN_TIMEOUT = 20.0
 CALL_TIMEOUT = 30.0
 PING_INTERVAL = 20.0  # nginx of 25.04 and 25.10 cuts what is silent for 60 s; a pong counts as a sign of life
+IN_FLIGHT = 18  # TrueNAS refuses the 21st call of a connection that waits for its answer (25.04 to 27)
 CLOSE_TIMEOUT = 2.0  # a TrueNAS that has gone must not use up the ten seconds that a container has to stop
 MAX_FRAME_IN = 16 << 20  # alert.list and user_info are not bounded by the server
 _REDIRECTS = range(300, 400)
@@ -91,7 +92,7 @@ class _Connect(connect):
 
 
 class Connection:
-    """An open connection. Calls may run at the same time; notices go to `on_notice`."""
+    """An open connection. Calls may run at the same time, `IN_FLIGHT` at most; notices go to `on_notice`."""
 
     def __init__(self, socket_: ClientConnection, link: Link, certificate: Certificate | None) -> None:
         self.link = link
@@ -100,6 +101,7 @@ class Connection:
         self._socket = socket_
         self._calls = Calls()
         self._answers: dict[int, asyncio.Future[Answer]] = {}
+        self._slots = asyncio.Semaphore(IN_FLIGHT)
         self._reader = asyncio.create_task(self._read())
 
     async def call(self, method: str, *params: Any, timeout: float = CALL_TIMEOUT) -> Any:  # noqa: ASYNC109 - a span for each call
@@ -115,7 +117,7 @@ class Connection:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._answers[number] = future
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(timeout), self._slots:
                 await self._socket.send(frame)
                 answer = await future
         except TimeoutError:

@@ -237,6 +237,17 @@ async def test_answers_find_their_calls_in_any_order() -> None:
     assert answers == [[number] for number in range(5)]
 
 
+async def test_no_more_calls_are_under_way_than_truenas_takes() -> None:
+    """It refuses the 21st of a connection; the rest waits for its turn here."""
+    async with Simulator(NEW) as nas, session_with(nas) as session:
+        nas.faults.process_alerts_delay = 0.02
+        given = [("ScrubNotStarted", {"pool": f"borgwatch:x:{number}", "text": "t"}) for number in range(40)]
+
+        await asyncio.gather(*(session.connection.call("alert.oneshot_create", *params) for params in given))
+
+        assert len(nas.alerts) == 40
+
+
 async def test_an_answer_that_comes_too_late_is_nobodys() -> None:
     late: list[dict[str, Any]] = []
 
