@@ -111,25 +111,29 @@ class Connection:
         ends before the answer; after the last two, the call may have been carried out or not.
         """
         try:
+            async with asyncio.timeout(timeout), self._slots:
+                answer = await self._exchange(method, params)
+        except TimeoutError:
+            raise NoAnswer(f"{method}: TrueNAS did not answer within {timeout:g} s") from None
+        except ConnectionClosed:
+            raise self._lost(method) from None
+        if answer.error is not None:
+            raise call_failed(method, answer.error)
+        return answer.result
+
+    async def _exchange(self, method: str, params: tuple[Any, ...]) -> Answer:
+        try:
             number, frame = self._calls.request(method, params)
         except ProtocolError as error:
             raise Unreachable(str(error), Verdict.UNSUPPORTED) from None
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._answers[number] = future
         try:
-            async with asyncio.timeout(timeout), self._slots:
-                await self._socket.send(frame)
-                answer = await future
-        except TimeoutError:
-            raise NoAnswer(f"{method}: TrueNAS did not answer within {timeout:g} s") from None
-        except ConnectionClosed:
-            raise self._lost(method) from None
+            await self._socket.send(frame)
+            return await future
         finally:
             self._answers.pop(number, None)
             self._calls.forget(number)
-        if answer.error is not None:
-            raise call_failed(method, answer.error)
-        return answer.result
 
     async def wait_closed(self) -> str:
         """Wait until the connection ends; returns why."""

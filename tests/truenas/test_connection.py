@@ -430,8 +430,11 @@ async def test_a_server_that_does_not_close_delays_the_end_for_little(monkeypatc
     assert 3 * CLOSE_TIMEOUT < 10
 
 
-async def test_a_call_that_cannot_be_sent_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_call_that_cannot_be_sent_leaves_nothing_behind(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A server that reads no more, then is gone: every call ends with its own error, and none is heard of again."""
+    monkeypatch.setattr("borgwatch.truenas.connection.IN_FLIGHT", 1000)
     async with Stub({"freeze": _stop_reading}) as stub, connection_at(stub.url) as connection:
         with pytest.raises(NoAnswer):
             await connection.call("freeze", timeout=0.05)
