@@ -23,11 +23,15 @@ from borgwatch.deadman import JobState
 from borgwatch.errors import JournalError
 from borgwatch.model import Alert, Event, Position
 from borgwatch.run import Run, Stream
+from borgwatch.suspicious import RuleHits, Unclaimed
 from borgwatch.truenas.trust import Pin
 
 __all__ = ["Change", "Journal", "Pending"]
 
 _T = TypeVar("_T")
+
+_MAX_UNCLAIMED = 100
+"""How many texts of unclaimed lines are kept of each job, the newest ones."""
 
 
 class _DamagedError(sqlite3.DatabaseError):
@@ -60,6 +64,13 @@ _MIGRATIONS = (
     CREATE TABLE pins (host TEXT PRIMARY KEY, pin BLOB NOT NULL) WITHOUT ROWID;
     """,
     "ALTER TABLE alerts ADD COLUMN shown INTEGER NOT NULL DEFAULT 1",
+    """
+    CREATE TABLE rule_hits (rule TEXT PRIMARY KEY, count INTEGER NOT NULL, last TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE unclaimed (
+        job TEXT NOT NULL, text TEXT NOT NULL, count INTEGER NOT NULL, first TEXT NOT NULL, last TEXT NOT NULL,
+        sample TEXT NOT NULL, source TEXT NOT NULL, PRIMARY KEY (job, text)
+    ) WITHOUT ROWID;
+    """,
 )
 """One script for each version of the schema; `user_version` counts those that were applied."""
 
@@ -69,7 +80,7 @@ class Change:
     """Everything that one step of the pipeline found, to be written together.
 
     `roots` are watched directories that have been looked at; a position of None means that the source is to be
-    forgotten.
+    forgotten. `hits` and `unclaimed` are what came in this step: they are added to what is known.
     """
 
     roots: Iterable[str] = ()
@@ -79,6 +90,8 @@ class Change:
     events: Iterable[Event] = ()
     jobs: Iterable[JobState] = ()
     alerts: Iterable[Alert] = ()
+    hits: Mapping[str, RuleHits] = field(default_factory=dict)
+    unclaimed: Iterable[Unclaimed] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +195,9 @@ class Journal:
                 self._put(database, "jobs", "job, operation, state", state.job, state.operation, _encode(state))
             for alert in change.alerts:
                 self._put_alert(database, alert)
+            for rule, hits in change.hits.items():
+                self._add_hits(database, rule, hits)
+            self._add_unclaimed(database, change.unclaimed)
 
     @staticmethod
     def _put(database: sqlite3.Connection, table: str, columns: str, *values: object) -> None:
@@ -207,6 +223,55 @@ class Journal:
             """,
             (alert.key, alert.job, alert.operation, _encode(alert)),
         )
+
+    @staticmethod
+    def _add_hits(database: sqlite3.Connection, rule: str, hits: RuleHits) -> None:
+        database.execute(
+            """
+            INSERT INTO rule_hits (rule, count, last) VALUES (?, ?, ?)
+            ON CONFLICT (rule) DO UPDATE SET count = count + excluded.count, last = max(last, excluded.last)
+            """,
+            (rule, hits.count, _text(hits.last)),
+        )
+
+    @staticmethod
+    def _add_unclaimed(database: sqlite3.Connection, lines: Iterable[Unclaimed]) -> None:
+        jobs = set()
+        for line in lines:
+            jobs.add(line.job)
+            database.execute(
+                """
+                INSERT INTO unclaimed (job, text, count, first, last, sample, source) VALUES (?, ?, ?, ?, ?, ?, ?)
+                ON CONFLICT (job, text) DO UPDATE SET
+                    count = count + excluded.count, first = min(first, excluded.first),
+                    last = max(last, excluded.last), sample = excluded.sample, source = excluded.source
+                """,
+                (line.job, line.text, line.count, _text(line.first), _text(line.last), line.sample, line.source),
+            )
+        for job in jobs:
+            database.execute(
+                """
+                DELETE FROM unclaimed WHERE job = ? AND text NOT IN (
+                    SELECT text FROM unclaimed WHERE job = ? ORDER BY last DESC, text LIMIT ?
+                )
+                """,
+                (job, job, _MAX_UNCLAIMED),
+            )
+
+    def rule_hits(self) -> dict[str, RuleHits]:
+        """How often each rule spoke, by its id; a rule that is not named never did."""
+        rows = self._read("SELECT rule, count, last FROM rule_hits ORDER BY rule")
+        return {rule: RuleHits(count, datetime.fromisoformat(last)) for rule, count, last in rows}
+
+    def unclaimed(self) -> list[Unclaimed]:
+        """Suspicious lines that no rule claimed, the newest first; a bounded number for each job."""
+        rows = self._read(
+            "SELECT job, text, count, first, last, sample, source FROM unclaimed ORDER BY last DESC, job, text"
+        )
+        return [
+            Unclaimed(job, text, count, datetime.fromisoformat(first), datetime.fromisoformat(last), sample, source)
+            for job, text, count, first, last, sample, source in rows
+        ]
 
     def roots(self) -> frozenset[str]:
         """The directories that were looked at before: what is new in them is news, not the past."""

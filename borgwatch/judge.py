@@ -13,9 +13,10 @@ from datetime import datetime
 from borgwatch.decode import decode
 from borgwatch.events import event_of_run, event_of_signal
 from borgwatch.matching.matcher import Matcher
-from borgwatch.model import Event, Line, Phase
+from borgwatch.model import Event, Line, Phase, Record
 from borgwatch.run import Run, Stream
 from borgwatch.runs import Limits, advance, finish, settle
+from borgwatch.suspicious import RuleHits, Unclaimed, is_suspicious, merged, unclaimed
 
 __all__ = ["Judge", "Judged", "SourceRole"]
 
@@ -30,12 +31,17 @@ class SourceRole:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What came of some lines or of silence: only the streams that changed, and in their order what ended."""
+    """What came of some lines or of silence: only the streams that changed, and in their order what ended.
+
+    `hits` says which rules spoke how often; `unclaimed` holds the suspicious lines for which none did.
+    """
 
     streams: Mapping[str, Stream] = field(default_factory=dict)
     runs: tuple[Run, ...] = ()
     events: tuple[Event, ...] = ()
     lines: int = 0
+    hits: Mapping[str, RuleHits] = field(default_factory=dict)
+    unclaimed: tuple[Unclaimed, ...] = ()
 
 
 @dataclass(slots=True)
@@ -46,6 +52,17 @@ class _Tally:
     runs: list[Run] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     lines: int = 0
+    hits: dict[str, RuleHits] = field(default_factory=dict)
+    unclaimed: dict[tuple[str, str], Unclaimed] = field(default_factory=dict)
+
+    def hit(self, rule: str, at: datetime) -> None:
+        known = self.hits.get(rule)
+        self.hits[rule] = RuleHits(known.count + 1 if known else 1, at)
+
+    def nobody_claims(self, record: Record, line: Line) -> None:
+        found = unclaimed(record, line)
+        place = found.job, found.text
+        self.unclaimed[place] = merged(self.unclaimed.get(place), found)
 
     def ended(self, runs: Iterable[Run]) -> None:
         for run in runs:
@@ -54,7 +71,14 @@ class _Tally:
                 self.events.append(event)
 
     def result(self) -> Judged:
-        return Judged(self.streams, tuple(self.runs), tuple(self.events), self.lines)
+        return Judged(
+            self.streams,
+            tuple(self.runs),
+            tuple(self.events),
+            self.lines,
+            self.hits,
+            tuple(self.unclaimed.values()),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +95,13 @@ class Judge:
         for line in lines:
             tally.lines += 1
             role = self.role_of(line.source)
-            signal = self.matcher.match(decode(line, role.job), line)
+            record = decode(line, role.job)
+            signal = self.matcher.match(record, line)
             if signal is None:
+                if is_suspicious(record):
+                    tally.nobody_claims(record, line)
                 continue
+            tally.hit(signal.rule, line.read_at)
             if signal.phase is Phase.EVENT:
                 tally.events.append(event_of_signal(signal))
                 continue

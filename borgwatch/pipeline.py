@@ -101,6 +101,8 @@ class Pipeline:
                     events=events,
                     jobs=jobs.values(),
                     alerts=alerts.values(),
+                    hits=judged.hits,
+                    unclaimed=judged.unclaimed,
                 )
             )
         self._accept(batches, judged, jobs, alerts, positions)
@@ -130,8 +132,11 @@ class Pipeline:
         first = self.judge.lines(self._streams, lines)
         last_read = {**self._last_read, **dict.fromkeys(positions, now)}
         second = self.judge.silence({**self._streams, **first.streams}, now, last_read)
-        return Judged(
-            {**first.streams, **second.streams}, first.runs + second.runs, first.events + second.events, first.lines
+        return replace(
+            first,
+            streams={**first.streams, **second.streams},
+            runs=first.runs + second.runs,
+            events=first.events + second.events,
         )
 
     def _decide(

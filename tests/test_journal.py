@@ -19,8 +19,10 @@ from borgwatch.errors import JournalError
 from borgwatch.journal import Change, Journal
 from borgwatch.model import Alert, Event, FieldValue, Level, Outcome, Position
 from borgwatch.run import Evidence, Run, Stream
+from borgwatch.suspicious import RuleHits, Unclaimed
 from borgwatch.truenas.trust import Pin
 
+DATA = Path(__file__).parent / "data" / "journal"
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 LATER = NOW.astimezone(timezone(timedelta(hours=1))) + timedelta(hours=1)
 
@@ -428,3 +430,47 @@ def test_a_journal_that_was_removed_is_not_written_any_more(tmp_path: Path) -> N
     with pytest.raises(JournalError, match="was removed or replaced while it was in use: restart borgwatch"):
         journal.commit(CHANGE)
     journal.close()
+
+
+def test_a_journal_of_an_older_borgwatch_is_taken_over_with_all_it_holds(tmp_path: Path) -> None:
+    directory = tmp_path / "state"
+    directory.mkdir()
+    with closing(sqlite3.connect(directory / "journal.sqlite3")) as database:
+        database.executescript((DATA / "schema-1.sql").read_text("utf-8"))
+    with closing(Journal.open(directory, exclusive=True)) as taken_over:
+        assert taken_over.recovered == ""
+        assert taken_over.streams() == {"log": STREAM}
+        assert [event()] == taken_over.events()
+        assert [alert("nas")] == [pending.alert for pending in taken_over.pending()]
+        assert (taken_over.rule_hits(), taken_over.unclaimed()) == ({}, [])
+        taken_over.commit(Change(hits={"borg.disk-full": RuleHits(1, NOW)}))
+        assert {"borg.disk-full": RuleHits(1, NOW)} == taken_over.rule_hits()
+
+
+def test_hits_of_a_rule_add_up(journal: Journal) -> None:
+    journal.commit(Change(hits={"a": RuleHits(2, LATER), "b": RuleHits(1, NOW)}))
+    journal.commit(Change(hits={"a": RuleHits(3, NOW)}))
+
+    assert {"a": RuleHits(5, LATER), "b": RuleHits(1, NOW)} == journal.rule_hits()
+
+
+def unclaimed(number: int, at: datetime = NOW, job: str = "nas") -> Unclaimed:
+    letter = chr(ord("a") + number % 26) * (1 + number // 26)
+    return Unclaimed(job, f"ERROR: {letter}", 1, at, at, f"ERROR: {letter}", "log")
+
+
+def test_unclaimed_lines_of_one_text_add_up_over_steps(journal: Journal) -> None:
+    journal.commit(Change(unclaimed=[unclaimed(1)]))
+    journal.commit(Change(unclaimed=[replace(unclaimed(1, LATER), count=2, sample="ERROR: newest")]))
+
+    assert [Unclaimed("nas", "ERROR: b", 3, NOW, LATER, "ERROR: newest", "log")] == journal.unclaimed()
+
+
+def test_only_the_newest_unclaimed_texts_of_each_job_are_kept(journal: Journal) -> None:
+    journal.commit(Change(unclaimed=[unclaimed(0, job="other")]))
+    for number in range(150):
+        journal.commit(Change(unclaimed=[unclaimed(number, NOW + timedelta(minutes=number))]))
+
+    kept = journal.unclaimed()
+    assert (len(kept), kept[-1].text, kept[-1].job) == (101, "ERROR: a", "other")
+    assert [unclaimed(149, NOW + timedelta(minutes=149))] == kept[:1]

@@ -1,0 +1,96 @@
+"""Lines that look like trouble although no rule claimed them: they are counted and kept for review. Pure.
+
+An outcome that nobody recognised must not pass for success. A line is suspicious if its level says ERROR or more, if
+it opens with a word such as `ERROR:`, if it holds a traceback, or if it names an exit code other than 0.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from borgwatch.matching.templates import one_line
+from borgwatch.model import Level, Line, Record
+from borgwatch.redact import redact
+
+__all__ = ["SUSPICIOUS_BYTES", "RuleHits", "Unclaimed", "is_suspicious", "merged", "unclaimed"]
+
+SUSPICIOUS_BYTES = (
+    b"error", b"critical", b"fatal", b"traceback (most recent call last)",
+    b"rc ", b"rc=", b"rc:", b'rc"', b"exit code", b"exit_code", b"exit status", b"exitcode", b"exited with",
+    b"return code", b"returncode", b"return_code",
+)  # fmt: skip
+"""Every suspicious line holds at least one of these, compared without regard to case.
+
+Who leaves lines out before they are decoded must not leave these out.
+"""
+
+_MAX_TEXT = 300
+_TRACEBACK = "Traceback (most recent call last)"
+# The word stands at the start, or behind times, brackets and at most one name such as `backup.sh:`; anywhere else it
+# may be part of a path.
+_WORD = re.compile(
+    r"(?:[\[(<]?[\d:.,TZ+/-]{4,40}[\])>]?\s{1,8}){0,3}"
+    r"(?:(?:[\w.-]{1,64} )?[\w./@-]{1,64}\[\d{1,9}\]: ?|[\w./@-]{1,64}: ?)?"
+    r"(?:[\[(<]?(?:ERROR|CRITICAL|FATAL)[\])>]?(?:[\s:,]|$)|(?i:error|fatal(?: error)?): )"
+)
+_CODE = re.compile(
+    r"(?i)\b(?:rc|exit[ _]?code|exit status|exited with(?: code| status)?|return[ _]?code)[ =:]{1,3}[1-9]\d{0,2}\b"
+)
+_CODE_FIELDS = frozenset({"rc", "exit_code", "exitcode", "return_code", "returncode"})
+_DIGITS = re.compile(r"\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class RuleHits:
+    """How often a rule spoke, and when it last did."""
+
+    count: int
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unclaimed:
+    """Suspicious lines of one job that differ only in their numbers: how many, since when, and the newest of them.
+
+    `text` is what they have in common (numbers written `#`); both texts are one line, cut and masked.
+    """
+
+    job: str
+    text: str
+    count: int
+    first: datetime
+    last: datetime
+    sample: str
+    source: str
+
+
+def is_suspicious(record: Record) -> bool:
+    """Say whether a record that no rule claimed deserves a look."""
+    if record.level is not None and record.level >= Level.ERROR:
+        return True
+    text = record.text
+    if _TRACEBACK in text or _WORD.match(text) or _CODE.search(text):
+        return True
+    return any(_is_code(record.fields.get(name)) for name in _CODE_FIELDS & record.fields.keys())
+
+
+def _is_code(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value != 0
+
+
+def unclaimed(record: Record, line: Line) -> Unclaimed:
+    """Keep what a person needs to judge a suspicious line."""
+    text = record.text or line.data[:_MAX_TEXT].decode("utf-8", "replace")
+    sample = one_line(redact(text[: 4 * _MAX_TEXT]), _MAX_TEXT)
+    time = record.time if record.time is not None and record.time <= line.read_at else line.read_at
+    return Unclaimed(record.job, _DIGITS.sub("#", sample), 1, time, time, sample, record.source)
+
+
+def merged(known: Unclaimed | None, more: Unclaimed) -> Unclaimed:
+    """Add newer lines of the same job and text to those that are known."""
+    if known is None:
+        return more
+    first, last = min(known.first, more.first), max(known.last, more.last)
+    return Unclaimed(more.job, more.text, known.count + more.count, first, last, more.sample, more.source)
