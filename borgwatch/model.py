@@ -87,7 +87,10 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line as it was written: `data` has no line end."""
+    """One line as it was written: `data` has no line end.
+
+    `read_at` is when it was read, or when its file was last changed if that was before: no line is newer than that.
+    """
 
     source: str
     data: bytes
@@ -105,7 +108,8 @@ class Record:
     """A line that has been understood as far as its format goes.
 
     `text` is what a person would read (for JSON, its message); `fields` holds everything that the format
-    names, nested objects flattened to dotted names. `time` is None where the line carries none.
+    names, nested objects flattened to dotted names. `time` is None where the line carries none; `zoned` is False where
+    it was written without its zone and read as local time.
     """
 
     text: str
@@ -115,6 +119,7 @@ class Record:
     level: Level | None = None
     logger: str = ""
     time: datetime | None = None
+    zoned: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,37 @@ A line that no format claims is a record whose `text` is the line itself: no lin
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from borgwatch.decode.json_lines import record_from_object, trailing_object
+from borgwatch.decode.prefix import split_prefix
 from borgwatch.decode.text import clean_text
 from borgwatch.model import Line, Record
 
 __all__ = ["decode"]
 
+# A line of `--list` or `--progress` ends with the name of a file, and a file can be called like a JSON object.
+_ENDS_WITH_A_NAME = re.compile(r"[AMUCEdbchsfix+?-] |[\d.]+ [kMGTP]?B O ")
+
 
 def decode(line: Line, job: str) -> Record:
     """Decode one line that belongs to `job`; never raises, whatever the bytes."""
     text = clean_text(line.data)
-    found = trailing_object(text)
-    if found is None:
-        return Record(text=text, source=line.source, job=job)
-    return record_from_object(found, source=line.source, job=job)
+    prefix = None if text.startswith("{") else split_prefix(text, line.read_at)
+    rest = text if prefix is None else prefix.rest
+    found = None if _ENDS_WITH_A_NAME.match(rest) else trailing_object(rest)
+    record = (
+        Record(text=rest, source=line.source, job=job)
+        if found is None
+        else record_from_object(found, source=line.source, job=job)
+    )
+    if prefix is None:
+        return record
+    return replace(
+        record,
+        level=record.level or prefix.level,
+        logger=record.logger or prefix.logger,
+        time=record.time or prefix.time,
+        zoned=record.time is not None or prefix.zoned,
+    )

@@ -14,8 +14,9 @@ from typing import Any
 
 import msgspec
 
+from borgwatch.decode.prefix import LEVELS
 from borgwatch.decode.text import without_surrogates
-from borgwatch.model import FieldValue, Level, Record
+from borgwatch.model import FieldValue, Record
 
 __all__ = ["record_from_object", "trailing_object"]
 
@@ -26,15 +27,6 @@ _TEXT_KEYS = ("message", "msg", "event")
 _LEVEL_KEYS = ("levelname", "level", "severity")
 _LOGGER_KEYS = ("name", "logger")
 _TIME_KEYS = ("time", "timestamp", "ts")
-_LEVELS = {
-    "INFO": Level.INFO,
-    "NOTICE": Level.NOTICE,
-    "WARN": Level.WARNING,
-    "WARNING": Level.WARNING,
-    "ERROR": Level.ERROR,
-    "CRITICAL": Level.CRITICAL,
-    "FATAL": Level.CRITICAL,
-}
 # A time outside these is no time: nothing may be computed beyond what a datetime can hold.
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
@@ -82,7 +74,7 @@ def record_from_object(found: Mapping[str, Any], *, source: str, job: str) -> Re
         source=source,
         job=job,
         fields=fields,
-        level=_LEVELS.get(_first_text(fields, _LEVEL_KEYS).upper()),
+        level=LEVELS.get(_first_text(fields, _LEVEL_KEYS).upper()),
         logger=_first_text(fields, _LOGGER_KEYS),
         time=_first_time(fields),
     )

@@ -18,6 +18,8 @@ from borgwatch.redact import redact
 __all__ = ["Matcher", "line_id"]
 
 _CLOCK_SKEW = timedelta(days=1)  # zones and clocks that are a little off
+_ZONES = timedelta(hours=15)  # no two zones that people live in are further apart, but for a few islands
+_A_MOMENT = timedelta(minutes=2)
 
 
 class Matcher:
@@ -72,8 +74,17 @@ def _signal(rule: Rule, record: Record, captures: dict[str, str], line: Line) ->
 
 
 def _believable(record: Record, line: Line) -> datetime | None:
-    """The line's own time, unless it lies in the future: that would keep the dead-man's switch quiet."""
-    return record.time if record.time is not None and record.time <= line.read_at + _CLOCK_SKEW else None
+    """The line's own time, unless it lies in the future: that would keep the dead-man's switch quiet.
+
+    A time without its zone may be off by as much as zones differ: unless it is older than that, or the line is one
+    of the past, the time of reading is the better one.
+    """
+    time = record.time
+    if time is None or time > line.read_at + _CLOCK_SKEW:
+        return None
+    if record.zoned or time < line.read_at - _ZONES:
+        return time
+    return time if line.past and time <= line.read_at + _A_MOMENT else None
 
 
 def _default_message(rule: Rule, record: Record) -> str:

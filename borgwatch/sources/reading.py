@@ -10,7 +10,7 @@ delivered as it stands. The line end that may still come ends no second line.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from borgwatch.model import Line, Position
 from borgwatch.sources.disk import Stamp
@@ -83,9 +83,11 @@ def take(
     reached = _advance(position, stamp, before + block[: end - position.offset], end, pieces)
     reached = replace(reached, skipping=result.skipping)
     after = replace(followed, position=reached).looked_at(stamp, moment.monotonic)
+    seconds = max(0.0, min(stamp.changed_ns / 1e9, moment.now.timestamp()))  # no line is newer than its file
+    written = datetime.fromtimestamp(seconds, UTC)
     return Taken(
         after if at_end else replace(after, stamp=None),
-        tuple(Line(followed.source, piece.data, _place(reached, piece.end), moment.now) for piece in pieces),
+        tuple(Line(followed.source, piece.data, _place(reached, piece.end), written) for piece in pieces),
         any(piece.truncated for piece in pieces),
     )
 

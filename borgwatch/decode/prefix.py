@@ -1,0 +1,150 @@
+"""What loggers put before a line of their own: the time, the host and program, the level. Pure.
+
+    [2026-11-23 05:03:10,164] INFO: Creating archive          borgmatic's log file
+    [2026-08-17T13:14:29] Creating archive                    borgmatic's container
+    2026-11-23 05:03:10,164 - borg.archiver - INFO - Creating archive       Vorta
+    Nov 23 05:03:10 nas borgmatic[4711]: INFO Creating archive              syslog, journalctl
+    Mon Nov 23 05:03:10 UTC 2026 Creating archive             date in a script
+    borg-1  | 2026-11-23T05:03:10.164Z Creating archive       docker compose logs -t
+
+What stands behind is read by the same rules whatever stood before it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, timezone
+
+from borgwatch.model import Level
+
+__all__ = ["LEVELS", "Prefix", "split_prefix"]
+
+LEVELS = {
+    "INFO": Level.INFO,
+    "ANSWER": Level.NOTICE,  # borgmatic's level for what was asked for, such as --stats and --list
+    "NOTICE": Level.NOTICE,
+    "WARN": Level.WARNING,
+    "WARNING": Level.WARNING,
+    "ERROR": Level.ERROR,
+    "CRITICAL": Level.CRITICAL,
+    "FATAL": Level.CRITICAL,
+}
+"""The levels that loggers write, in capitals; DEBUG is none of ours."""
+
+_MONTH_NAMES = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
+_MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES.split("|"), 1)}
+_MONTH = f"(?P<month>{_MONTH_NAMES})"
+_DAY = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? "
+_CLOCK = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,9}))?"
+_ZONE = r"(?P<zone>Z|UTC|GMT|[+-]\d\d:?\d\d)"
+_HALF = "(?: (?P<half>[AP]M))?"
+_NAMED_ZONE = rf"(?:{_ZONE}|[A-Z]{{2,5}})"
+
+_COMPOSE = re.compile(r"[\w.-]{1,80} {1,40}\| ")
+_TIMES = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rf"\[?(?P<year>\d{{4}})[-/](?P<number>\d\d)[-/](?P<day>\d\d)[T ]{_CLOCK} ?{_ZONE}?\]?:?(?: |$)",
+        rf"{_DAY}{_MONTH} {{1,2}}(?P<day>\d{{1,2}}) {_CLOCK} (?:{_NAMED_ZONE} )?(?P<year>\d{{4}}):?(?: |$)",
+        rf"{_DAY}(?P<day>\d{{1,2}}) {_MONTH} (?P<year>\d{{4}}) {_CLOCK}{_HALF}(?: {_NAMED_ZONE})?:?(?: |$)",
+        rf"{_MONTH} {{1,2}}(?P<day>\d{{1,2}}) {_CLOCK}(?: |$)",
+    )
+)
+# A host is written in small letters, which keeps `Keeping archive: name` a message.
+_PROGRAM = re.compile(
+    r"(?:[\w.-]{1,64} )?(?P<program>[\w./@-]{1,64})\[\d{1,9}\]: |[a-z0-9][\w.-]{0,63} (?P<plain>[\w./@-]{1,64}): "
+)
+_LEVEL = "DEBUG|INFO|ANSWER|NOTICE|WARN|WARNING|ERROR|CRITICAL|FATAL"
+_LEVEL_FORMS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rf"- (?P<logger>[\w.-]{{1,80}}) - (?P<level>{_LEVEL}) - ?",
+        rf"(?:- )?\[?(?P<level>{_LEVEL})\]?(?: -|:)? {{1,8}}",
+        rf"\[?(?P<level>{_LEVEL})\]?:?$",
+    )
+)
+_MAX_PREFIXES = 3
+_HALF_DAY = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """What stood before `rest`. `zoned` says that the time was written with its zone; without one it is local."""
+
+    rest: str
+    time: datetime | None = None
+    zoned: bool = False
+    level: Level | None = None
+    logger: str = ""
+
+
+def split_prefix(text: str, before: datetime) -> Prefix | None:
+    """Take known prefixes off a line; None where there is none.
+
+    `before` is when the line was read: a time that names no year is the last one before it.
+    """
+    found = Prefix(text)
+    if (compose := _COMPOSE.match(text)) is not None:
+        found = Prefix(text[compose.end() :])
+    for _ in range(_MAX_PREFIXES):
+        step = _step(found, before)
+        if step is None:
+            break
+        found = step
+    return found if found.rest is not text else None
+
+
+def _step(found: Prefix, before: datetime) -> Prefix | None:
+    """Take one time with what belongs to it off."""
+    text = found.rest
+    if text[:1].isdigit() or text[:1] in "[JFMASONDTW":
+        for pattern in _TIMES:
+            if (match := pattern.match(text)) is not None and (time := _time(match, before)) is not None:
+                zoned = bool(match.groupdict().get("zone"))
+                found = replace(found, rest=text[match.end() :], time=time, zoned=zoned)
+                return _level(_program(found))
+    return None
+
+
+def _program(found: Prefix) -> Prefix:
+    match = _PROGRAM.match(found.rest)
+    if match is None:
+        return found
+    return replace(found, rest=found.rest[match.end() :], logger=match["program"] or match["plain"])
+
+
+def _level(found: Prefix) -> Prefix:
+    for pattern in _LEVEL_FORMS:
+        if (match := pattern.match(found.rest)) is not None:
+            named = match.groupdict().get("logger") or found.logger
+            return replace(found, rest=found.rest[match.end() :], level=LEVELS.get(match["level"]), logger=named)
+    return found
+
+
+def _time(match: re.Match[str], before: datetime) -> datetime | None:
+    parts = match.groupdict()
+    month = int(parts["number"]) if "number" in parts else _MONTHS[parts["month"]]
+    hour = int(parts["hour"])
+    if parts.get("half"):
+        hour = hour % _HALF_DAY + (_HALF_DAY if parts["half"] == "PM" else 0)
+    micro = int((parts["fraction"] or "0").ljust(6, "0")[:6])
+    zone = _zone(parts.get("zone"))
+    year = int(parts["year"]) if parts.get("year") else before.year
+    try:
+        time = datetime(year, month, int(parts["day"]), hour, int(parts["minute"]), int(parts["second"]), micro, zone)
+        if not parts.get("year") and time.astimezone() > before + timedelta(days=1):
+            time = time.replace(year=year - 1)
+        return time if zone is not None else time.astimezone()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _zone(text: str | None) -> timezone | None:
+    if not text:
+        return None
+    if text in ("Z", "UTC", "GMT"):
+        return UTC
+    hours, minutes = int(text[1:3]), int(text[-2:])
+    offset = timedelta(hours=hours, minutes=minutes)
+    return timezone(-offset if text[0] == "-" else offset) if offset < timedelta(days=1) else None
