@@ -80,6 +80,8 @@ def event_of_run(run: Run) -> Event | None:
         return None
     told = _most_telling(run)
     fields: dict[str, FieldValue] = dict(run.fields)
+    if (span := _seconds(fields.pop("borg_duration", None))) is not None:
+        fields["duration"] = span
     elapsed = (run.ended - run.started).total_seconds()
     if elapsed > 0:  # lines without a time that were read at once tell nothing of it
         fields.setdefault("duration", round(elapsed, 3))
@@ -101,6 +103,15 @@ def event_of_run(run: Run) -> Event | None:
         fields=_with_next_step(fields, told.next_step if told else ""),
         past=run.past,
     )
+
+
+def _seconds(text: FieldValue) -> float | None:
+    """Read the `days:hours:minutes:seconds` that rules make of Borg's own statement of a long duration."""
+    try:
+        days, hours, minutes, seconds = (float(part) for part in str(text).split(":"))
+    except ValueError:
+        return None
+    return round(((days * 24 + hours) * 60 + minutes) * 60 + seconds, 3)
 
 
 def _most_telling(run: Run) -> Evidence | None:

@@ -15,7 +15,7 @@ from borgwatch.events import event_of_run, event_of_signal
 from borgwatch.matching.matcher import Matcher
 from borgwatch.model import Event, Line, Phase, Record
 from borgwatch.run import Run, Stream
-from borgwatch.runs import Limits, advance, finish, settle
+from borgwatch.runs import RESTART, Limits, advance, finish, settle
 from borgwatch.suspicious import RuleHits, Unclaimed, is_suspicious, merged, unclaimed
 
 __all__ = ["Judge", "Judged", "SourceRole"]
@@ -102,7 +102,7 @@ class Judge:
                     tally.nobody_claims(record, line)
                 continue
             tally.hit(signal.rule, line.read_at)
-            if signal.phase is Phase.EVENT:
+            if signal.phase is Phase.EVENT and signal.event != RESTART:
                 tally.events.append(event_of_signal(signal))
                 continue
             stream = tally.streams.get(line.source) or streams.get(line.source) or Stream(role.operation)
@@ -110,6 +110,8 @@ class Judge:
                 stream = replace(stream, default_operation=role.operation)
             tally.streams[line.source], ended = advance(stream, signal, self.limits)
             tally.ended(ended)
+            if signal.phase is Phase.EVENT:
+                tally.events.append(event_of_signal(signal))
         return tally.result()
 
     def silence(self, streams: Mapping[str, Stream], now: datetime, last_read: Mapping[str, datetime]) -> Judged:

@@ -8,7 +8,16 @@ from datetime import datetime
 
 from borgwatch.model import FieldValue, Level, Outcome, Phase, Signal
 
-__all__ = ["RANK", "Evidence", "Run", "Stream", "evidence_of", "resolve", "with_signal"]
+__all__ = ["ON_PURPOSE", "RANK", "Evidence", "Run", "Stream", "evidence_of", "resolve", "with_signal"]
+
+ON_PURPOSE = 50
+"""The weight from which a line that says "skipped" explains what goes wrong after it (a stop on purpose)."""
+
+LISTED, STAGE = "_listed", "_stage"
+"""What a rule may capture for the run itself: a directory that a listing closed, and how far Borg is."""
+COMPACTING, MAYBE_COMPACTING, FINISHED = "compacting", "maybe compacting", "finished"
+"""Stages: segments are being compacted (in text, only a listing that broke off makes sure that it is not the backup
+that compacts); everything has been read, or the listing has closed its uppermost directory."""
 
 RANK = {
     None: -1,
@@ -36,7 +45,12 @@ class Evidence:
     @property
     def strength(self) -> tuple[int, int]:
         """What evidence is compared by: the worse outcome, then the weight."""
-        return RANK[self.outcome], self.weight
+        return len(RANK) if self.is_on_purpose else RANK[self.outcome], self.weight
+
+    @property
+    def is_on_purpose(self) -> bool:
+        """Whether somebody says that it was stopped on purpose."""
+        return self.outcome is Outcome.SKIPPED and self.weight >= ON_PURPOSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +60,8 @@ class Run:
     `started` is the time of the first line that had one, or when the first line was read where none had;
     `seen` is the time of the last line that had one, `read` when the last line was read; `starts` are the rules of
     its start lines; `closed` says that a closing line ended it (rather than silence or what came next); `past` that
-    its last line was there before borgwatch was.
+    its last line was there before borgwatch was. `top` is the depth of the uppermost directory that a listing has
+    closed, `stage` what the last line that showed one said of how far Borg is.
     """
 
     id: str
@@ -65,6 +80,13 @@ class Run:
     closed: bool = False
     past: bool = False
     fields: Mapping[str, FieldValue] = field(default_factory=dict)
+    top: int | None = None
+    stage: str = ""
+
+    @property
+    def broke_off(self) -> bool:
+        """Whether a listing shows that Borg had not come to the end of what it was to read."""
+        return self.top is not None and self.stage != FINISHED
 
     @property
     def ended(self) -> datetime:
@@ -77,12 +99,14 @@ class Stream:
     """What is known of one stream: the open run, the ended ones of this session, and its habits.
 
     `closes` holds the operations that ended with a closing line the last time: where one is missing, that tells.
+    `quiet` holds those whose last run began and left no closing line: where that is the habit, it tells nothing.
     """
 
     default_operation: str = "backup"
     open: Run | None = None
     done: tuple[Run, ...] = ()
     closes: frozenset[str] = frozenset()
+    quiet: frozenset[str] = frozenset()
 
     def last_done(self, operation: str | None) -> Run | None:
         """The run of `operation` that ended last in this session; of any operation where it is None."""
@@ -92,12 +116,15 @@ class Stream:
 def resolve(operation: str | None, evidence: Evidence | None, closing: Outcome | None) -> Outcome | None:
     """Weigh what was found against what the closing line says.
 
-    Firm evidence (weight above 0) wins over a milder closing line; one case apart: a check that found damage and
-    still ends with success has repaired it, which is a warning. Soft evidence (any WARNING or ERROR line) yields to
-    the closing line, but an error before "success" leaves a warning.
+    Who says that it was skipped on purpose is believed. Firm evidence (weight above 0) wins over a milder closing
+    line; one case apart: a check that found damage and still ends with success has repaired it, which is a warning.
+    Soft evidence (any WARNING or ERROR line) yields to the closing line, but an error before "success" leaves a
+    warning.
     """
     found = evidence.outcome if evidence else None
     firm = evidence is not None and evidence.weight > 0
+    if closing is Outcome.SKIPPED or (evidence is not None and evidence.is_on_purpose):
+        return Outcome.SKIPPED
     if closing is None or found is None or RANK[found] <= RANK[closing]:
         return found if closing is None else closing
     if closing is Outcome.SUCCESS and found is Outcome.FAILURE and (not firm or operation == "verify"):
@@ -106,7 +133,9 @@ def resolve(operation: str | None, evidence: Evidence | None, closing: Outcome |
 
 
 def with_signal(run: Run, signal: Signal) -> Run:
-    """Add what a signal tells to a run."""
+    """Add what a signal tells to a run; a weight below 0 takes back what was told before (a retry begins)."""
+    if signal.weight < 0:
+        run = replace(run, telling=None, warnings=0, errors=0, starts=())
     evidence = evidence_of(signal) if signal.phase is not Phase.END else None
     telling = run.telling
     if evidence is not None and (telling is None or evidence.strength > telling.strength):
@@ -114,9 +143,14 @@ def with_signal(run: Run, signal: Signal) -> Run:
     starts = run.starts
     if signal.phase is Phase.START and signal.rule not in starts:
         starts = (*starts, signal.rule)
+    top, stage = _how_far(run, signal)
+    operation = run.operation or signal.operation
+    if operation is None and top is not None and stage == COMPACTING:
+        operation = "backup"  # what was listed before something else began to compact
+    shown = {name: value for name, value in signal.captured.items() if not name.startswith("_")}
     return replace(
         run,
-        operation=run.operation or signal.operation,
+        operation=operation,
         started=signal.time if run.seen is None and signal.time is not None else run.started,
         seen=signal.time or run.seen,
         read=signal.read_at,
@@ -125,8 +159,25 @@ def with_signal(run: Run, signal: Signal) -> Run:
         telling=telling,
         warnings=run.warnings + (evidence is not None and evidence.outcome is Outcome.WARNING),
         errors=run.errors + (evidence is not None and evidence.outcome is Outcome.FAILURE),
-        fields={**run.fields, **signal.captured} if signal.captured else run.fields,
+        fields={**run.fields, **shown} if shown else run.fields,
+        top=top,
+        stage=stage,
     )
+
+
+def _how_far(run: Run, signal: Signal) -> tuple[int | None, str]:
+    """Follow a listing: Borg lists a directory after all that is in it, so the uppermost one comes last."""
+    if isinstance(stage := signal.captured.get(STAGE), str):
+        if stage != MAYBE_COMPACTING:
+            return run.top, stage
+        return run.top, COMPACTING if run.broke_off else run.stage
+    listed = signal.captured.get(LISTED)
+    if not isinstance(listed, str):
+        return run.top, run.stage if signal.outcome is not None or signal.phase is not Phase.DETAIL else ""
+    depth = listed.rstrip("/").count("/")
+    if run.top is not None and depth > run.top:
+        return run.top, ""
+    return depth, FINISHED
 
 
 def evidence_of(signal: Signal) -> Evidence | None:

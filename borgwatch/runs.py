@@ -23,11 +23,16 @@ yes         an end of the open run                                           CLO
 yes         an end of another operation that ended in this session           as if no run were open
 yes         an end of another operation that did not                         end the run (NEXT), CLOSE one
 either      the summary of a whole script (`operation: all`)                 SUM UP all its runs
+no          the container was started again                                  IGNORE it
+yes         the container was started again                                  BREAK the run off
 ==========  ===============================================================  =========================
 
 Borg's closing line does not name its command. A closing line with no other evidence counts as the stream's default
 operation if it is the first of its session or tells of trouble; otherwise nobody knows what succeeded, and
 nothing is claimed.
+
+A run that began and left no closing line is told as stalled, or as broken off, unless that is what its runs always do:
+then nobody knows how it went, and nothing is claimed.
 """
 
 from __future__ import annotations
@@ -38,12 +43,14 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from borgwatch.model import Outcome, Phase, Signal
-from borgwatch.run import RANK, Evidence, Run, Stream, evidence_of, resolve, with_signal
+from borgwatch.run import COMPACTING, FINISHED, RANK, Evidence, Run, Stream, evidence_of, resolve, with_signal
 
-__all__ = ["ACTIONS", "Action", "Kind", "Limits", "advance", "finish", "settle"]
+__all__ = ["ACTIONS", "RESTART", "Action", "Kind", "Limits", "advance", "finish", "settle"]
 
 ALL = "all"
 """The operation that a script's summary line names."""
+RESTART = "container.startup"
+"""The finished event that ends whatever ran before."""
 
 _MAX_DONE = 8
 """How many ended runs of one session are remembered."""
@@ -78,6 +85,7 @@ class Kind(Enum):
     END_KNOWN = auto()
     END_OTHER = auto()
     SUMMARY = auto()
+    RESTART = auto()
 
 
 class Action(Enum):
@@ -92,6 +100,7 @@ class Action(Enum):
     NEXT_CLOSE = auto()
     AMEND = auto()
     SUM_UP = auto()
+    BREAK_OFF = auto()
     IGNORE = auto()
 
 
@@ -104,6 +113,7 @@ ACTIONS: Mapping[tuple[bool, Kind], Action] = {
     (False, Kind.END_LATE): Action.AMEND,
     (False, Kind.END_KNOWN): Action.IGNORE,
     (False, Kind.SUMMARY): Action.SUM_UP,
+    (False, Kind.RESTART): Action.IGNORE,
     (True, Kind.START): Action.NEXT_OPEN,
     (True, Kind.START_AGAIN): Action.CUT_OPEN,
     (True, Kind.START_JOINS): Action.ADD,
@@ -114,6 +124,7 @@ ACTIONS: Mapping[tuple[bool, Kind], Action] = {
     (True, Kind.END_KNOWN): Action.IGNORE,
     (True, Kind.END_OTHER): Action.NEXT_CLOSE,
     (True, Kind.SUMMARY): Action.SUM_UP,
+    (True, Kind.RESTART): Action.BREAK_OFF,
 }
 """The table of the module's docstring."""
 
@@ -122,7 +133,10 @@ ACTIONS: Mapping[tuple[bool, Kind], Action] = {
 
 
 def advance(stream: Stream, signal: Signal, limits: Limits) -> tuple[Stream, tuple[Run, ...]]:
-    """Take in one signal of a run; returns the stream as it is now and the runs that ended or were amended."""
+    """Take in one signal of a run, or a `RESTART`.
+
+    Returns the stream as it is now and the runs that ended or were amended.
+    """
     ended: tuple[Run, ...] = ()
     run = stream.open
     if run is not None and signal.time is not None and run.seen is not None:
@@ -130,6 +144,7 @@ def advance(stream: Stream, signal: Signal, limits: Limits) -> tuple[Stream, tup
         if not is_awaited:
             stream, ended = settle(stream, run.seen, signal.time, limits)
     stream = _forget_old_session(stream, signal, limits)
+    signal = _name_the_command(stream.open, signal)
     kind = _kind(stream, signal)
     stream, more = _HANDLERS[ACTIONS[stream.open is not None, kind]](stream, signal)
     return stream, ended + more
@@ -144,21 +159,39 @@ def settle(stream: Stream, quiet_since: datetime, now: datetime, limits: Limits)
 
 
 def finish(stream: Stream) -> tuple[Stream, tuple[Run, ...]]:
-    """End the open run as if nothing more were to come: by its evidence, else as stalled if it had really begun."""
+    """End the open run as if nothing more were to come: by its evidence, else as stalled if it had really begun.
+
+    One whose listing came to its end fell silent because it was done; what came of it nobody knows.
+    """
     run = stream.open
     if run is None:
         return stream, ()
     outcome = resolve(run.operation, run.telling, None)
-    began = bool(run.starts) or run.operation == "backup"
-    if outcome is None and not began:
-        return replace(stream, open=None), ()
     operation = run.operation or stream.default_operation
-    return _end(stream, replace(run, operation=operation, outcome=outcome or Outcome.STALLED))
+    if outcome is None:
+        began = bool(run.starts) or run.operation == "backup"
+        is_done = run.stage == FINISHED and operation not in stream.closes
+        if not began or is_done:
+            return replace(stream, open=None), ()
+        outcome = Outcome.STALLED
+        if not run.broke_off:
+            if operation in stream.quiet:
+                return replace(stream, open=None), ()
+            stream = _learn_quiet(stream, operation)
+    return _end(stream, replace(run, operation=operation, outcome=outcome))
+
+
+def _learn_quiet(stream: Stream, operation: str) -> Stream:
+    """Note that a run of this operation left no closing line; where there was one before, twice makes a habit."""
+    if operation in stream.closes:
+        return replace(stream, closes=stream.closes - {operation})
+    return replace(stream, quiet=stream.quiet | {operation})
 
 
 def _patience(run: Run, limits: Limits) -> timedelta:
     if run.telling is None:
-        return limits.stalled if run.starts or run.operation == "backup" else limits.settle_warning
+        goes_on = run.stage != FINISHED and (run.starts or run.operation == "backup")
+        return limits.stalled if goes_on else limits.settle_warning
     goes_on = run.telling.outcome is Outcome.WARNING or run.operation == "verify"  # a check reads on after damage
     return limits.settle_warning if goes_on else limits.settle
 
@@ -180,7 +213,20 @@ def _forget_old_session(stream: Stream, signal: Signal, limits: Limits) -> Strea
     return replace(stream, done=()) if again or (silence > limits.session and not is_awaited) else stream
 
 
+def _name_the_command(run: Run | None, signal: Signal) -> Signal:
+    """A success after compaction, in the midst of a backup that had not come to its end, is not the backup's.
+
+    Borg 1.1 compacts within create, but only when everything has been read; later ones have a command for it.
+    """
+    unnamed = signal.phase is Phase.END and signal.operation is None and signal.outcome is Outcome.SUCCESS
+    if unnamed and run is not None and run.operation == "backup" and run.stage == COMPACTING:
+        return replace(signal, operation="compact")
+    return signal
+
+
 def _kind(stream: Stream, signal: Signal) -> Kind:
+    if signal.phase is Phase.EVENT:
+        return Kind.RESTART
     if signal.phase is Phase.END and signal.operation == ALL:
         return Kind.SUMMARY
     classify = {Phase.START: _kind_of_start, Phase.DETAIL: _kind_of_detail, Phase.END: _kind_of_end}[signal.phase]
@@ -277,20 +323,25 @@ def _next_close(stream: Stream, signal: Signal) -> _Result:
     return _end_then(stream, signal, "", _open_close)
 
 
+def _break_off(stream: Stream, signal: Signal) -> _Result:
+    return _end_then(stream, signal, "cut off: the container was started again before this had ended", _ignore)
+
+
 def _end_then(stream: Stream, signal: Signal, cut_off: str, follow: Callable[[Stream, Signal], _Result]) -> _Result:
     """End the open run by its evidence, or say why there is none, and go on with `follow`."""
     run = _there(stream.open)
     outcome = resolve(run.operation, run.telling, None)
     missing_close = "ended without its closing line: killed, or the machine went down"
     reason = cut_off or (missing_close if run.operation in stream.closes else "")
-    closes = stream.closes
-    if outcome is None and run.operation is not None and reason:
+    operation = run.operation
+    tells = run.broke_off or operation not in stream.quiet
+    if outcome is None and operation is not None and reason and tells:
         outcome = Outcome.FAILURE
         run = replace(run, telling=Evidence(Outcome.FAILURE, "runs.interrupted", reason, weight=1))
-        closes -= {run.operation or ""}
+        stream = _learn_quiet(stream, operation)
     if run.operation is None and outcome is not None:
         run = replace(run, operation=stream.default_operation)
-    stream, ended = _end(replace(stream, closes=closes), replace(run, outcome=outcome))
+    stream, ended = _end(stream, replace(run, outcome=outcome))
     stream, more = follow(stream, signal)
     return stream, ended + more
 
@@ -306,9 +357,8 @@ def _amend(stream: Stream, signal: Signal) -> _Result:
         outcome = resolve(run.operation, amended.telling, None)
     amended = replace(amended, outcome=outcome)
     done = tuple(amended if other is run else other for other in stream.done)
-    closes = stream.closes | {run.operation} if amended.closed and run.operation else stream.closes
     changed = outcome is not run.outcome
-    return replace(stream, done=done, closes=closes), (amended,) if changed else ()
+    return _learn_closing(replace(stream, done=done), amended), (amended,) if changed else ()
 
 
 def _sum_up(stream: Stream, signal: Signal) -> _Result:
@@ -333,7 +383,8 @@ def _sum_up(stream: Stream, signal: Signal) -> _Result:
         operation, outcome = run.operation or stream.default_operation, resolve(run.operation, run.telling, None)
         stream, left = _end(stream, replace(run, operation=operation, outcome=outcome))
     done = tuple(by_id.pop(run.id, run) for run in stream.done) + tuple(by_id.values())
-    return replace(stream, open=None, done=done), (*left, *ended)
+    quiet = stream.quiet - {run.operation for run in ended if run.operation}
+    return replace(stream, open=None, done=done, quiet=quiet), (*left, *ended)
 
 
 def _ignore(stream: Stream, _: Signal) -> _Result:
@@ -350,12 +401,19 @@ _HANDLERS: Mapping[Action, Callable[[Stream, Signal], _Result]] = {
     Action.NEXT_CLOSE: _next_close,
     Action.AMEND: _amend,
     Action.SUM_UP: _sum_up,
+    Action.BREAK_OFF: _break_off,
     Action.IGNORE: _ignore,
 }
 
 
 def _end(stream: Stream, run: Run) -> _Result:
     """Put an ended run among those of the session; one whose outcome nobody knows waits there for a summary."""
-    closes = stream.closes | {run.operation} if run.closed and run.operation else stream.closes
-    stream = replace(stream, open=None, done=(*stream.done, run)[-_MAX_DONE:], closes=closes)
+    stream = _learn_closing(replace(stream, open=None, done=(*stream.done, run)[-_MAX_DONE:]), run)
     return stream, (run,) if run.outcome is not None else ()
+
+
+def _learn_closing(stream: Stream, run: Run) -> Stream:
+    """Note that runs of this operation have a closing line, if this one has."""
+    if not run.closed or run.operation is None:
+        return stream
+    return replace(stream, closes=stream.closes | {run.operation}, quiet=stream.quiet - {run.operation})

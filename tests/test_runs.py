@@ -116,6 +116,8 @@ ROWS: dict[tuple[bool, Kind], tuple[Script, tuple[Phase, str | None, Outcome | N
     (False, Kind.END_KNOWN): (Script().end(SUCCESS), (Phase.END, "backup", SUCCESS), ["backup.success"]),
     (False, Kind.SUMMARY): (Script(), (Phase.END, runs.ALL, SUCCESS), ["backup.success"]),
     (True, Kind.START): (Script().start("backup"), (Phase.START, "prune", None), []),
+    (False, Kind.RESTART): (Script(), (Phase.EVENT, "container", None), []),
+    (True, Kind.RESTART): (Script().start("backup"), (Phase.EVENT, "container", None), ["backup.failure"]),
     (True, Kind.START_AGAIN): (Script().start("backup"), (Phase.START, "backup", None), ["backup.failure"]),
     (True, Kind.START_JOINS): (Script().detail("backup"), (Phase.START, "backup", None), []),
     (True, Kind.DETAIL): (Script().start("backup"), (Phase.DETAIL, "backup", None), []),
@@ -198,6 +200,7 @@ def test_the_docstring_shows_every_action_of_the_table() -> None:
         Action.NEXT_CLOSE: "end the run (NEXT), CLOSE one",
         Action.AMEND: "AMEND that run",
         Action.SUM_UP: "SUM UP all its runs",
+        Action.BREAK_OFF: "BREAK the run off",
         Action.IGNORE: "IGNORE it",
     }
     table = (runs.__doc__ or "").split("==\n")[2].split("\n==")[0]
