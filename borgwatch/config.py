@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path, PurePath
 from typing import Any
 
+from borgwatch.deadman import Expectation
 from borgwatch.errors import ConfigError
 from borgwatch.model import EVENT_NAMES, OPERATIONS
 from borgwatch.policy import DEFAULT_EVENTS, EventFilter, unknown_patterns
@@ -107,7 +108,7 @@ class Settings:
     watch: tuple[Path, ...] = (Path("/watch"),)
     state: Path = Path("/state")
     rules: tuple[Path, ...] = (Path("/rules"),)
-    expect: timedelta | None = None
+    expect: tuple[Expectation, ...] = ()
     stalled_after: timedelta = timedelta(hours=24)
     poll: timedelta = timedelta(seconds=2)
     instance: str = "main"
@@ -194,6 +195,10 @@ def _known_events(chosen: EventFilter) -> EventFilter:
     return EventFilter(tuple(pattern for pattern in chosen.patterns if pattern not in unknown) or DEFAULT_EVENTS)
 
 
+def _expect(text: str) -> tuple[Expectation, ...]:
+    return (Expectation("*", "backup", parse_span(text)),)
+
+
 def _paths(text: str) -> tuple[Path, ...]:
     return tuple(Path(part.strip()) for part in text.split(",") if part.strip())
 
@@ -256,7 +261,7 @@ SETTINGS = (
     Setting("BORGWATCH_WATCH", "watch", _paths, "directories to watch", "`/watch`"),
     Setting("BORGWATCH_STATE", "state", Path, "directory of the journal", "`/state`"),
     Setting("BORGWATCH_RULES", "rules", _paths, "directories with rule files of yours", "`/rules`"),
-    Setting("BORGWATCH_EXPECT", "expect", parse_span, "tell if no backup succeeded for so long, such as `26h`", "off"),
+    Setting("BORGWATCH_EXPECT", "expect", _expect, "tell if no backup succeeded for so long, such as `26h`", "off"),
     Setting("BORGWATCH_STALLED_AFTER", "stalled_after", parse_span, "silence that makes a run stalled", "`24h`"),
     Setting("BORGWATCH_POLL", "poll", parse_span, "how often files are looked at without a hint", "`2s`"),
     Setting("BORGWATCH_INSTANCE", "instance", str.strip, "name of this borgwatch, if several use one NAS", "`main`"),
@@ -343,6 +348,8 @@ def _read_file(environ: Mapping[str, str], values: dict[str, object], problems: 
                 inner = {setting.key.partition(".")[2] for setting in SETTINGS if setting.key.startswith("truenas.")}
                 for name, value in document.mapping(node, "truenas", inner).items():
                     _take_node(document, f"truenas.{name}", value, values)
+            elif key == "expect" and isinstance(node, SequenceNode):
+                values["expect"] = _expectations(document, node)
             else:
                 _take_node(document, key, node, values)
     problems.extend(document.problems)
@@ -378,6 +385,33 @@ def _sources(document: Document, node: Node) -> tuple[SourceSetting, ...]:
             operation = document.choice(entries["operation"], "operation", (*OPERATIONS, "other"))
         sources.append(SourceSetting(texts.get("path") or "", texts.get("job"), operation))
     return tuple(sources)
+
+
+def _expectations(document: Document, node: Node) -> tuple[Expectation, ...]:
+    """Read `expect:` written as a list: which operation of which jobs is to succeed how often."""
+    table = []
+    for item in document.items(node, "expect"):
+        entries = document.mapping(item, "an expectation", ("job", "operation", "within", "remind"))
+        if "within" not in entries:
+            document.fault(item, "an expectation must say within: (a span such as 26h)")
+            continue
+        job = document.text(entries["job"], "job") if "job" in entries else "*"
+        operation = document.choice(entries["operation"], "operation", OPERATIONS) if "operation" in entries else None
+        within, remind = (
+            _span_of(document, entries[key], key) if key in entries else None for key in ("within", "remind")
+        )
+        if within is not None:
+            table.append(Expectation(job or "*", operation or "backup", within, remind))
+    return tuple(table)
+
+
+def _span_of(document: Document, node: Node, key: str) -> timedelta | None:
+    text = document.text(node, key)
+    try:
+        return parse_span(text) if text is not None else None
+    except ValueError as error:
+        document.fault(node, f"{key}: {error} (it is {text!r})")
+        return None
 
 
 def _contradictions(settings: Settings, said: str) -> list[str]:

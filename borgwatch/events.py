@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from hashlib import blake2b
 
 from borgwatch.model import OPERATIONS, Event, FieldValue, Level, Outcome, Signal, is_event_name
 from borgwatch.run import Evidence, Run
 
-__all__ = ["LEVELS", "event_of_run", "event_of_signal", "human_bytes", "human_seconds", "title_of"]
+__all__ = [
+    "LEVELS",
+    "event_of_run",
+    "event_of_signal",
+    "human_bytes",
+    "human_seconds",
+    "human_span",
+    "noun_of",
+    "title_of",
+]
 
 LEVELS: Mapping[str, Level] = {
     Outcome.STARTED: Level.INFO,
@@ -50,7 +60,12 @@ _SILENT = frozenset({("delete", Outcome.SUCCESS), ("delete", Outcome.WARNING)})
 def title_of(name: str) -> str:
     """Say an event's name in words, as docker-borg-client does: `Borg Backup Failed`."""
     operation, _, outcome = name.partition(".")
-    return f"Borg {_NOUNS.get(operation, operation.title())} {_VERBS.get(outcome, outcome.title())}"
+    return f"Borg {noun_of(operation)} {_VERBS.get(outcome, outcome.title())}"
+
+
+def noun_of(operation: str) -> str:
+    """Name an operation as a thing: `Backup`, `Restore Drill`."""
+    return _NOUNS.get(operation, operation.title())
 
 
 def event_of_signal(signal: Signal) -> Event:
@@ -150,6 +165,16 @@ def human_seconds(seconds: float) -> str:
     """Write a span as people say it: `842s`, `3.2s`, `0.02s`."""
     digits = 0 if seconds >= 10 else 1 if seconds >= 1 else 2  # noqa: PLR2004 - parts matter below ten
     return f"{seconds:.{digits}f}s"
+
+
+def human_span(span: timedelta) -> str:
+    """Write a long span in its two largest units: `3 days 4 hours`, `12 minutes`."""
+    left, parts = int(span.total_seconds()), []
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count} {unit}{'s' if count > 1 else ''}")
+    return " ".join(parts[:2]) or "0 seconds"
 
 
 def human_bytes(size: float) -> str:

@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from borgwatch.deadman import JobState
 from borgwatch.errors import JournalError
+from borgwatch.jobs import JobState
 from borgwatch.model import Alert, Event, Position
 from borgwatch.run import Run, Stream
 from borgwatch.suspicious import RuleHits, Unclaimed

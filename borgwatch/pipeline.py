@@ -6,14 +6,16 @@ positions. Only then does anything count: if the commit fails, the next step rea
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from borgwatch.deadman import JobState, missed
+from borgwatch.deadman import Expectation, Steadiness, expected, missed, rewound
+from borgwatch.jobs import JobState, learn, recovery
 from borgwatch.journal import Change, Journal
 from borgwatch.judge import Judge, Judged
-from borgwatch.model import Alert, Event, Outcome, Position
+from borgwatch.model import Alert, Event, Position
 from borgwatch.policy import EventFilter, alert_for, alert_key
 from borgwatch.sources.problems import Problem
 from borgwatch.sources.tail import Batch, Tree
@@ -24,15 +26,17 @@ BUDGET = 1 << 20
 """Bytes read in one step from each directory."""
 _MAX_BEHIND = timedelta(hours=1)
 """How long reading may be behind before the dead-man's switch no longer waits for it."""
-_ONE_RUN = frozenset({Outcome.SUCCESS, Outcome.WARNING, Outcome.FAILURE, Outcome.STALLED})
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the user wants to hear of: the filter, the dead-man's switch (None: off), this instance's name."""
+    """What the user wants to hear of: the filter, what is to succeed how often, this instance's name.
+
+    Of `expect`, the first that speaks of an operation of a job counts.
+    """
 
     events: EventFilter
-    expect: timedelta | None = None
+    expect: tuple[Expectation, ...] = ()
     instance: str = "main"
 
 
@@ -51,7 +55,13 @@ class Pipeline:
     """The trees (by watched directory), the judge, the journal, and what was last committed."""
 
     def __init__(
-        self, trees: Mapping[str, Tree], judge: Judge, plan: Plan, journal: Journal, now: Callable[[], datetime]
+        self,
+        trees: Mapping[str, Tree],
+        judge: Judge,
+        plan: Plan,
+        journal: Journal,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.judge = judge
         self._trees = tuple(trees.values())
@@ -59,6 +69,8 @@ class Pipeline:
         self._plan = plan
         self._journal = journal
         self._now = now
+        self._monotonic = monotonic
+        self._clock = Steadiness.begin(now(), monotonic())
         self._streams = journal.streams()
         self._jobs = journal.jobs()
         self._alerts = journal.alerts()
@@ -89,7 +101,9 @@ class Pipeline:
         now = self._now()
         positions = {source: position for _, batch in batches for source, position in batch.positions.items()}
         judged = self._judge(batches, now, positions)
-        events, jobs, alerts = self._decide(judged.events, now, behind=self._is_behind(batches, now))
+        self._clock = self._clock.look(now, self._monotonic())
+        may_miss = not self._is_behind(batches, now) and self._clock.is_steady
+        events, jobs, alerts = self._decide(judged.events, now, may_miss=may_miss)
         roots = [root for root, tree in self._new_roots.items() if tree.is_there]
         if roots or positions or judged.streams or judged.runs or events or jobs:
             self._journal.commit(
@@ -140,15 +154,19 @@ class Pipeline:
         )
 
     def _decide(
-        self, found: Sequence[Event], now: datetime, *, behind: bool
+        self, found: Sequence[Event], now: datetime, *, may_miss: bool
     ) -> tuple[tuple[Event, ...], dict[tuple[str, str], JobState], dict[tuple[str, str], Alert]]:
         """Learn from events, look at the dead-man's switch, and decide what TrueNAS is to show."""
         jobs: dict[tuple[str, str], JobState] = {}
+        events: list[Event] = []
         for event in found:
             place = event.job, event.operation
             known = jobs.get(place) or self._jobs.get(place) or JobState(*place)
-            jobs[place] = _learn(known, event)
-        events = [*found, *(() if behind else self._missed(jobs, now))]
+            jobs[place], told = learn(known, event, now)
+            events.append(told)
+            if (again := recovery(told)) is not None and self._plan.events.wants(again.name):
+                events.append(again)
+        events.extend(self._missed(jobs, now, may_miss=may_miss))
         alerts: dict[tuple[str, str], Alert] = {}
         for event in events:
             if event.past:
@@ -160,13 +178,16 @@ class Pipeline:
                 alerts[place] = alert
         return tuple(events), jobs, alerts
 
-    def _missed(self, jobs: dict[tuple[str, str], JobState], now: datetime) -> Iterable[Event]:
-        if self._plan.expect is None:
-            return
-        for place, state in {**self._jobs, **jobs}.items():
-            event = missed(state, self._plan.expect, now)
-            if event is not None:
-                jobs[place] = replace(state, missed_since=state.last_success)
+    def _missed(self, jobs: dict[tuple[str, str], JobState], now: datetime, *, may_miss: bool) -> Iterable[Event]:
+        for place, known in {**self._jobs, **jobs}.items():
+            expectation = expected(self._plan.expect, *place)
+            if expectation is None:
+                continue
+            state = rewound(known, now)
+            if state is not known:
+                jobs[place] = state
+            if may_miss and (late := missed(state, expectation, now)) is not None:
+                jobs[place], event = late
                 yield event
 
     def _accept(
@@ -190,13 +211,3 @@ class Pipeline:
         self._streams.update(judged.streams)
         self._jobs.update(jobs)
         self._alerts.update(alerts)
-
-
-def _learn(state: JobState, event: Event) -> JobState:
-    """Take an event into what is known of its job; only a success feeds the dead-man's switch."""
-    if event.outcome not in _ONE_RUN:
-        return state
-    state = replace(state, last_outcome=event.outcome, last_run=event.time)
-    if event.outcome == Outcome.SUCCESS and (state.last_success is None or event.time > state.last_success):
-        state = replace(state, last_success=event.time)
-    return state

@@ -10,6 +10,7 @@ import fnmatch
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import blake2b
 
 from borgwatch.model import Alert, Event, Outcome
@@ -28,6 +29,7 @@ _PHRASES: Mapping[str, str] = {
     Outcome.SKIPPED: "was skipped",
     Outcome.STALLED: "stalled",
     Outcome.MISSED: "did not run",
+    Outcome.RECOVERED: "works again",
 }
 
 
@@ -86,8 +88,9 @@ def alert_for(event: Event, current: Alert | None, wanted: EventFilter, instance
 
 
 def _is_repetition(event: Event, current: Alert) -> bool:
-    """Trouble that goes on is told once; each success that somebody asked to hear of is news."""
-    return current.outcome == event.outcome and event.outcome != Outcome.SUCCESS
+    """Trouble that goes on is told once; news are a reminder, and each success that somebody asked to hear of."""
+    is_news = event.outcome in (Outcome.SUCCESS, Outcome.RECOVERED) or bool(event.fields.get("reminder"))
+    return current.outcome == event.outcome and not is_news
 
 
 def alert_text(event: Event) -> str:
@@ -100,7 +103,15 @@ def alert_text(event: Event) -> str:
     head += event.time.astimezone().strftime(" (%Y-%m-%d %H:%M:%S)")
     body = event.message.strip().rstrip(".")
     step = str(event.fields.get("next_step") or "").strip()
-    return ". ".join(part for part in (f"{head}: {body}" if body else head, step) if part)
+    return ". ".join(part for part in (f"{head}: {body}" if body else head, _streak(event), step) if part)
+
+
+def _streak(event: Event) -> str:
+    """Say how often it has failed in a row."""
+    count, since = event.fields.get("failures"), str(event.fields.get("failing_since"))
+    if event.outcome not in (Outcome.FAILURE, Outcome.STALLED) or not isinstance(count, int):
+        return ""
+    return f"It has failed {count} times since {datetime.fromisoformat(since).astimezone():%Y-%m-%d %H:%M}"
 
 
 def unknown_patterns(patterns: Iterable[str], known: Iterable[str]) -> list[str]:

@@ -8,6 +8,7 @@ import pytest
 
 from borgwatch import config
 from borgwatch.config import SETTINGS, Settings, SourceSetting, Verify, load, parse_span
+from borgwatch.deadman import Expectation
 from borgwatch.errors import ConfigError
 from borgwatch.policy import EventFilter
 from borgwatch.secret import Secret
@@ -39,7 +40,7 @@ EVERY: list[tuple[str, str, str, str, Any]] = [
     ("BORGWATCH_WATCH", "watch", "/a, /b c", "watch", (Path("/a"), Path("/b c"))),
     ("BORGWATCH_STATE", "state", "/s", "state", Path("/s")),
     ("BORGWATCH_RULES", "rules", "/r", "rules", (Path("/r"),)),
-    ("BORGWATCH_EXPECT", "expect", "26h", "expect", timedelta(hours=26)),
+    ("BORGWATCH_EXPECT", "expect", "26h", "expect", (Expectation("*", "backup", timedelta(hours=26)),)),
     ("BORGWATCH_STALLED_AFTER", "stalled_after", "1.5d", "stalled_after", timedelta(hours=36)),
     ("BORGWATCH_POLL", "poll", "10s", "poll", timedelta(seconds=10)),
     ("BORGWATCH_INSTANCE", "instance", "two", "instance", "two"),
@@ -230,10 +231,35 @@ def test_all_that_is_wrong_is_told_at_once_and_the_default_stands_in() -> None:
     settings = load({"BORGWATCH_POLL": "x", "BORGWATCH_EXPECT": "y", "NOTIFY_X": "z", "BORGWATCH_INSTANCE": "two"})
 
     assert [told.split(":")[0] for told in settings.problems] == ["BORGWATCH_EXPECT", "BORGWATCH_POLL", "NOTIFY_X"]
-    assert (timedelta(seconds=2), None, "two") == (settings.poll, settings.expect, settings.instance)
+    assert (timedelta(seconds=2), (), "two") == (settings.poll, settings.expect, settings.instance)
     with pytest.raises(ConfigError) as caught:
         settings.checked()
     assert "\n".join(settings.problems) == str(caught.value)
+
+
+def test_what_is_expected_of_single_jobs_stands_in_the_file_as_a_list(tmp_path: Path) -> None:
+    file = tmp_path / "borgwatch.yaml"
+    file.write_text(
+        "expect:\n"
+        "  - {job: laptop-*, within: 8d, remind: 1d}\n"
+        "  - {operation: verify, within: 40d}\n"
+        "  - {job: nas, within: soon, operation: backups}\n"
+        "  - {job: nas}\n"
+    )
+    settings = load({"BORGWATCH_CONFIG": str(file)})
+
+    assert settings.expect == (
+        Expectation("laptop-*", "backup", timedelta(days=8), timedelta(days=1)),
+        Expectation("*", "verify", timedelta(days=40)),
+    )
+    assert settings.problems == (
+        f"{file}:4:41: operation cannot be 'backups' (did you mean 'backup'?)",
+        f"{file}:4:24: within: must be a span such as 26h, 15m, 10s or 1d (it is 'soon')",
+        f"{file}:5:5: an expectation must say within: (a span such as 26h)",
+    )
+    assert load({"BORGWATCH_CONFIG": str(file), "BORGWATCH_EXPECT": "26h"}).expect == (
+        Expectation("*", "backup", timedelta(hours=26)),
+    )
 
 
 def test_enabling_the_push_without_address_and_key_is_told() -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from borgwatch.deadman import JobState
 from borgwatch.errors import JournalError
+from borgwatch.jobs import JobState
 from borgwatch.journal import Change, Journal
 from borgwatch.model import Alert, Event, FieldValue, Level, Outcome, Position
 from borgwatch.run import Evidence, Run, Stream

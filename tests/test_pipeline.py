@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from borgwatch.deadman import Expectation
 from borgwatch.errors import JournalError
 from borgwatch.journal import Journal
 from borgwatch.judge import Judge
@@ -38,6 +40,9 @@ class World:
         self.matcher = Matcher(load_rules().rules)
         self.moment = START
         self.expect: timedelta | None = None
+        self.remind: timedelta | None = None
+        self.events = EVENTS
+        self.jumps = timedelta()
         self.instance = "main"
         self.journal = Journal.open(self.state)
         self.restart()
@@ -50,15 +55,25 @@ class World:
         first = root not in self.journal.roots()
         tree = Tree(self.watch, root, first_start=first, now=self.now, monotonic=lambda: self.now().timestamp())
         judge = Judge(self.matcher, Limits(), Roles((self.watch,), ()))
-        plan = Plan(EVENTS, self.expect, self.instance)
-        self.pipeline = Pipeline({root: tree}, judge, plan, self.journal, self.now)
+        expect = (Expectation("*", "backup", self.expect, self.remind),) if self.expect else ()
+        plan = Plan(self.events, expect, self.instance)
+        self.pipeline = Pipeline({root: tree}, judge, plan, self.journal, self.now, self.monotonic)
 
     def now(self) -> datetime:
         return self.moment
 
+    def monotonic(self) -> float:
+        return (self.moment - self.jumps).timestamp()
+
+    def set_clock(self, by: timedelta) -> None:
+        """Set the clock forwards or backwards; no time passes."""
+        self.moment += by
+        self.jumps += by
+
     def write(self, text: str) -> None:
         with self.log.open("a") as log:
             log.write(text)
+        os.utime(self.log, (self.moment.timestamp(), self.moment.timestamp()))
 
     def step(self, after: timedelta = timedelta()) -> Step:
         """Let time pass and take steps until there is no more to read; returns the last."""
@@ -224,3 +239,129 @@ def test_the_journal_is_for_its_owner_alone(world: World) -> None:
     """It holds lines of the logs as they were written."""
     assert oct((world.state / "journal.sqlite3").stat().st_mode & 0o777) == "0o600"
     assert oct(world.state.stat().st_mode & 0o777) == "0o700"
+
+
+# -- hard cases 28 to 30, as far as they are decided here; what TrueNAS shows then: tests/e2e -----------------------
+
+
+def test_case_28_started_and_silent_is_stalled_once_and_the_late_end_tells_the_true_outcome(world: World) -> None:
+    world.step()
+    world.write('Creating archive at "/r::a"\n')
+    assert world.step().events == ()
+    assert world.step(timedelta(hours=23)).events == ()
+    assert [event.name for event in world.step(timedelta(hours=2)).events] == ["backup.stalled"]
+    assert world.step(timedelta(hours=30)).events == ()
+    world.write("terminating with success status, rc 0\n")
+    (event,) = world.step().events
+    assert (event.name, event.fields["archive"]) == ("backup.success", "a")
+    (pending,) = world.journal.pending()
+    assert not pending.alert.raised
+
+
+def test_case_29_only_a_success_arms_the_switch_and_only_a_success_feeds_it(world: World) -> None:
+    world.expect = timedelta(hours=26)
+    world.restart()
+    world.step()
+    world.write(LOCKED)
+    world.step()
+    assert world.step(timedelta(days=3)).events == ()
+    world.write(GOOD.format("a"))
+    world.step()
+    world.write("Keeping archive: a\nterminating with success status, rc 0\n")
+    world.write("/mnt/x: open: [Errno 13] Permission denied\nterminating with warning status, rc 1\n")
+    assert [event.name for event in world.step(timedelta(hours=20)).events] == ["prune.success", "backup.warning"]
+    assert [event.name for event in world.step(timedelta(hours=7)).events] == ["backup.missed"]
+
+
+def test_case_29_the_past_of_the_log_arms_the_switch_from_the_first_minute(world: World) -> None:
+    world.expect = timedelta(hours=26)
+    at = START - timedelta(hours=25)
+    world.write(f"{at:%a %b %d %H:%M:%S} UTC {at:%Y} Starting backup\n")
+    world.write(f"{at:%a %b %d %H:%M:%S} UTC {at:%Y} Backup, Prune, and Compact finished successfully\n")
+    world.restart()
+    assert [event.past for event in world.step().events] == [True]
+    assert [event.name for event in world.step(timedelta(hours=2)).events] == ["backup.missed"]
+
+
+def test_case_29_text_without_a_time_is_as_old_as_its_file(world: World) -> None:
+    world.expect = timedelta(hours=26)
+    world.write(GOOD.format("a"))
+    written = (START - timedelta(hours=25)).timestamp()
+    os.utime(world.log, (written, written))
+    world.restart()
+    assert [event.name for event in world.step().events] == ["backup.success"]
+    assert [event.name for event in world.step(timedelta(hours=2)).events] == ["backup.missed"]
+
+
+def test_case_29_the_watchers_own_downtime_trips_nothing_if_the_success_is_found(world: World) -> None:
+    world.expect = timedelta(hours=26)
+    world.restart()
+    world.step()
+    world.write(GOOD.format("a"))
+    world.step()
+    world.moment += timedelta(days=2)
+    world.write(GOOD.format("b"))
+    changed = (world.moment - timedelta(hours=1)).timestamp()
+    os.utime(world.log, (changed, changed))
+    world.restart()
+    assert [event.name for event in world.step().events] == ["backup.success"]
+    assert world.step(timedelta(hours=24)).events == ()
+    assert [event.name for event in world.step(timedelta(hours=2)).events] == ["backup.missed"]
+
+
+def test_case_29_a_clock_that_is_set_forward_trips_nothing_and_set_back_hides_nothing(world: World) -> None:
+    world.expect = timedelta(hours=26)
+    world.restart()
+    world.step()
+    world.write(GOOD.format("a"))
+    world.step()
+    world.set_clock(timedelta(days=400))
+    assert world.step(timedelta(minutes=1)).events == ()
+    world.write(GOOD.format("b"))
+    world.step()
+    world.set_clock(timedelta(days=-400))
+    assert world.step(timedelta(minutes=1)).events == ()
+    assert world.step(timedelta(hours=25)).events == ()
+    assert [event.name for event in world.step(timedelta(hours=2)).events] == ["backup.missed"]
+
+
+def test_case_29_a_reminder_is_told_again_until_a_success(world: World) -> None:
+    world.expect, world.remind = timedelta(hours=26), timedelta(days=1)
+    world.restart()
+    world.step()
+    world.write(GOOD.format("a"))
+    world.step()
+    told = [event.name for _ in range(8) for event in world.step(timedelta(hours=12)).events]
+    assert told == ["backup.missed"] * 3  # after 36, 60 and 84 of the 96 hours
+    (pending,) = world.journal.pending()
+    assert pending.alert.renotify
+    world.restart()
+    world.write(GOOD.format("b"))
+    assert [event.name for event in world.step().events] == ["backup.success"]
+
+
+def test_case_30_a_repeated_failure_is_counted_and_a_success_says_after_how_long(world: World) -> None:
+    world.events = EventFilter(("*.failure", "*.recovered"))
+    world.restart()
+    world.step()
+    shown = []
+    for text in (LOCKED, LOCKED, GOOD.format("a"), LOCKED):
+        world.write(text)
+        (alert,) = world.step(timedelta(hours=12)).alerts
+        shown.append((alert.outcome, alert.raised, alert.renotify, "failed 2 times since" in alert.text))
+    assert shown == [
+        ("failure", True, True, False),
+        ("failure", True, False, True),
+        ("recovered", True, True, False),
+        ("failure", True, True, False),
+    ]
+    assert "backup.recovered" in world.names()
+
+
+def test_a_recovery_that_nobody_asked_for_is_no_event_of_its_own(world: World) -> None:
+    world.step()
+    for text in (LOCKED, GOOD.format("a")):
+        world.write(text)
+        world.step(timedelta(hours=12))
+    assert world.names() == ["backup.failure", "backup.success"]
+    assert world.journal.events()[-1].fields["recovered_after"] == 12 * 3600

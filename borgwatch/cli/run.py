@@ -9,6 +9,7 @@ import click
 
 from borgwatch import __version__
 from borgwatch.config import Settings, load, state_is_watched
+from borgwatch.deadman import expected
 from borgwatch.errors import ConfigError
 from borgwatch.journal import Journal
 from borgwatch.logs import configure, get_logger, span_text
@@ -76,7 +77,7 @@ def _say_ready(settings: Settings, service: Service) -> None:
         packs=",".join(pack.name for pack in service.rules.packs),
         rules=len(service.rules.rules),
         notify=",".join(settings.events.patterns),
-        expect=span_text(settings.expect) if settings.expect else "off",
+        expect=",".join(f"{row.job}:{row.operation}:{span_text(row.within)}" for row in settings.expect) or "off",
         jobs=len({job for job, _ in service.pipeline.jobs}),
     )
 
@@ -84,6 +85,7 @@ def _say_ready(settings: Settings, service: Service) -> None:
 def _say_deadman(settings: Settings, service: Service) -> None:
     log = get_logger()
     for (job, operation), state in sorted(service.pipeline.jobs.items()):
-        if settings.expect is not None and operation == "backup" and state.last_success is not None:
-            last, due = state.last_success, state.last_success + settings.expect
-            log.info("deadman.armed", job=job, last_success=last.isoformat(), due=due.isoformat())
+        row = expected(settings.expect, job, operation)
+        if row is not None and (last := state.last_success) is not None:
+            due = (last + row.within).isoformat()
+            log.info("deadman.armed", job=job, operation=operation, last_success=last.isoformat(), due=due)
