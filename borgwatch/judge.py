@@ -16,6 +16,7 @@ from borgwatch.matching.matcher import Matcher
 from borgwatch.model import Event, Line, Phase, Record
 from borgwatch.run import Run, Stream
 from borgwatch.runs import RESTART, Limits, advance, finish, settle
+from borgwatch.siblings import told_elsewhere
 from borgwatch.suspicious import RuleHits, Unclaimed, is_suspicious, merged, unclaimed
 
 __all__ = ["Judge", "Judged", "SourceRole"]
@@ -46,8 +47,9 @@ class Judged:
 
 @dataclass(slots=True)
 class _Tally:
-    """Collects what comes of one pass."""
+    """Collects what comes of one pass; `before` holds the streams as they were."""
 
+    before: Mapping[str, Stream]
     streams: dict[str, Stream] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -66,6 +68,8 @@ class _Tally:
 
     def ended(self, runs: Iterable[Run]) -> None:
         for run in runs:
+            if not run.past and told_elsewhere(run, {**self.before, **self.streams}):
+                continue
             self.runs.append(run)
             if (event := event_of_run(run)) is not None:
                 self.events.append(event)
@@ -91,7 +95,7 @@ class Judge:
 
     def lines(self, streams: Mapping[str, Stream], lines: Iterable[Line]) -> Judged:
         """Judge lines in the order in which they were written; `streams` is looked up by source."""
-        tally = _Tally()
+        tally = _Tally(streams)
         for line in lines:
             tally.lines += 1
             role = self.role_of(line.source)
@@ -116,7 +120,7 @@ class Judge:
 
     def silence(self, streams: Mapping[str, Stream], now: datetime, last_read: Mapping[str, datetime]) -> Judged:
         """End the runs that have been silent long enough; `last_read` says when a source last wrote anything."""
-        tally = _Tally()
+        tally = _Tally(streams)
         for source, stream in streams.items():
             if stream.open is None:
                 continue
@@ -129,7 +133,7 @@ class Judge:
 
     def finish(self, streams: Mapping[str, Stream]) -> Judged:
         """End every open run as if nothing more were ever to come (the end of a replay)."""
-        tally = _Tally()
+        tally = _Tally(streams)
         for source, stream in streams.items():
             tally.streams[source], ended = finish(stream)
             tally.ended(ended)

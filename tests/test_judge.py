@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from borgwatch.judge import Judge, Judged, SourceRole
 from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
@@ -125,3 +127,71 @@ def test_a_number_that_no_float_can_hold_breaks_nothing() -> None:
 
     assert names(judged) == ["nas backup.success"]
     assert {"files", "rc", "original_size"}.isdisjoint(judged.events[0].fields)
+
+
+# -- hard case 27 -----------------------------------------------------------------------------------------------------
+
+SCRIPT = ("Starting backup", "Pruning repository", "Backup and Prune finished successfully")
+
+
+def both(*parts: list[Line]) -> list[str]:
+    """Judge lines of several files of one job, in this order, and let silence end what is open."""
+    one = Judge(MATCHER, Limits(), lambda _: SourceRole("nas"))
+    streams: dict[str, Stream] = {}
+    told = []
+    for part in parts:
+        judged = one.lines(streams, part)
+        streams.update(judged.streams)
+        told.append(judged)
+    later = T0 + timedelta(days=2)
+    told.append(one.silence(streams, later, {}))
+    return [event.name for judged in told for event in judged.events if event.operation == "backup"]
+
+
+@pytest.mark.parametrize("names", [("backup.out", "backup.err"), ("stdout.log", "stderr.log"), ("b.log", "b.err.log")])
+@pytest.mark.parametrize("out_first", [True, False])
+def test_case_27_one_job_in_two_files_is_one_run(names: tuple[str, str], out_first: bool) -> None:
+    out = lines(*SCRIPT, source=f"/watch/nas/{names[0]}")
+    err = lines(SUCCESS, SUCCESS, source=f"/watch/nas/{names[1]}")
+
+    assert both(*((out, err) if out_first else (err, out))) == ["backup.success"]
+
+
+@pytest.mark.parametrize("out_first", [True, False])
+def test_case_27_a_script_that_only_says_that_it_begins_does_not_make_a_good_run_stalled(out_first: bool) -> None:
+    out = lines("Starting backup", source="/watch/nas/backup.out")
+    err = lines(CREATING, SUCCESS, source="/watch/nas/backup.err")
+
+    assert both(*((out, err) if out_first else (err, out))) == ["backup.success"]
+
+
+def test_case_27_the_worse_of_two_files_is_told() -> None:
+    out = lines(*SCRIPT, source="/watch/nas/backup.out")
+    err = lines("Repository /r does not exist.", ERROR, source="/watch/nas/backup.err")
+
+    assert both(out, err) == ["backup.success", "backup.failure"]
+    assert both(err, out) == ["backup.failure"]
+
+
+def test_case_27_files_that_are_no_pair_tell_each_for_itself() -> None:
+    assert both(lines(CREATING, SUCCESS, source="/w/a.log"), lines(CREATING, ERROR, source="/w/b.log")) == [
+        "backup.success",
+        "backup.failure",
+    ]
+    later = lines(CREATING, SUCCESS, source="/w/a.out", at=T0 + timedelta(hours=24))
+    assert both(lines(CREATING, SUCCESS, source="/w/a.err"), later) == ["backup.success"] * 2
+
+
+def test_case_27_two_jobs_in_one_file_are_two_runs() -> None:
+    """One script, two repositories, one log: what went wrong with the first does not vanish."""
+    first = ['Creating archive at "/mnt/a::1"', "Failed to create/acquire the lock /mnt/a (timeout).", ERROR]
+    second = ['Creating archive at "/mnt/b::1"', SUCCESS]
+
+    assert names(judge().lines({}, lines(*first, *second))) == ["nas backup.failure", "nas backup.success"]
+    assert names(judge().lines({}, lines(*second, *first))) == ["nas backup.success", "nas backup.failure"]
+
+
+def test_case_27_overlapping_runs_of_different_jobs_do_not_touch() -> None:
+    a, b = lines(CREATING, ERROR, source="a"), lines(CREATING, SUCCESS, source="b")
+
+    assert names(judge().lines({}, [a[0], b[0], b[1], a[1]])) == ["b backup.success", "a backup.failure"]
