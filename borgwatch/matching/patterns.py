@@ -2,50 +2,94 @@
 
 All patterns run on RE2, whose time is linear in the length of the text whatever the pattern, and whose memory is
 bounded. What RE2 does not know (look-around, back-references) is refused when the rule is loaded.
+
+Linear is not yet fast: where RE2 has to give up its automaton, each byte of the text costs as many steps as the
+program of the pattern has instructions. So the product of the two is bounded. A program larger than `MAX_PROGRAM` is
+refused when the rule is loaded; of a very long text, a pattern sees as much as its program allows (`reach`), all of
+it for nearly every pattern. docs/decisions.md has the measurements.
 """
 
 from __future__ import annotations
 
 import re2
 
-__all__ = ["Pattern", "PatternError"]
+__all__ = ["MAX_PROGRAM", "Pattern", "PatternError"]
 
-_MAX_PROGRAM_BYTES = 8 << 20
-_OPTIONS = re2.Options()
-_OPTIONS.log_errors = False
-_OPTIONS.max_mem = _MAX_PROGRAM_BYTES
+MAX_PROGRAM = 2000
+"""Instructions that a pattern may compile to; `x{100}` counts a hundred times."""
+_MAX_STEPS = 4 << 20
+"""Instructions times characters that one search may cost at worst: about 50 ms."""
+_MAX_GROUPS = 20
+_GROUPS_OF_A_STEP = 4
+"""So many groups make a step twice as dear."""
+_MAX_SOURCE = 10_000
+_MAX_MEMORY = 8 << 20
+
+
+def _options(*, capture: bool) -> re2.Options:
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = _MAX_MEMORY
+    options.never_capture = not capture
+    return options
+
+
+_CAPTURE = _options(capture=True)
+_FIND = _options(capture=False)
 
 
 class PatternError(ValueError):
-    """A pattern that RE2 does not accept; the message says why."""
+    """A pattern that RE2 does not accept, or that is too large; the message says why."""
 
 
 class Pattern:
-    """One compiled pattern, searched for anywhere in the text unless it says `^` or `$`."""
+    """One compiled pattern, searched for anywhere in the text unless it says `^` or `$`.
 
-    __slots__ = ("_compiled", "groups", "source")
+    `reach` is how many characters of a text it looks at. Groups cost much, so whether the text matches is asked
+    without them; only then the named ones are looked for.
+    """
+
+    __slots__ = ("_capture", "_find", "groups", "reach", "source")
 
     def __init__(self, source: str) -> None:
         self.source = source
-        try:
-            self._compiled = re2.compile(source, _OPTIONS)
-        except re2.error as error:
-            reason = error.args[0] if error.args else "not a valid pattern"
-            text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-            hint = "; look-around and back-references are not available" if "invalid perl operator" in text else ""
-            raise PatternError(f"{text}{hint}") from None
-        except UnicodeEncodeError:
-            raise PatternError("it holds half of a surrogate pair, which no text does") from None
-        self.groups: tuple[str, ...] = tuple(self._compiled.groupindex)
+        if len(source) > _MAX_SOURCE:
+            raise PatternError(f"it is longer than {_MAX_SOURCE} characters")
+        capturing = _compile(source, _CAPTURE)
+        self.groups: tuple[str, ...] = tuple(capturing.groupindex)
+        if self.groups and capturing.groups > _MAX_GROUPS:
+            raise PatternError(f"it has {capturing.groups} groups, and {_MAX_GROUPS} are allowed: write (?:...)")
+        self._capture = capturing if self.groups else None
+        self._find = _compile(source, _FIND)
+        size = max(capturing.programsize, capturing.reverseprogramsize)
+        if size > MAX_PROGRAM:
+            raise PatternError(
+                f"it is too large: {size} steps, and {MAX_PROGRAM} are allowed; x{{500}} counts 500 times"
+            )
+        self.reach = _MAX_STEPS * _GROUPS_OF_A_STEP // (max(size, 1) * (_GROUPS_OF_A_STEP + capturing.groups))
 
     def search(self, text: str) -> dict[str, str] | None:
         """Return the named groups that took part in the first match, or None where there is none."""
-        found = self._compiled.search(text)
-        if found is None:
+        # Beyond its reach the text goes on, so `$` does not hold there.
+        end = self.reach if len(text) > self.reach else None
+        if self._find.search(text, 0, end) is None:
             return None
-        if not self.groups:
+        if self._capture is None:
             return {}
-        return {name: value for name, value in found.groupdict().items() if value is not None}
+        found = self._capture.search(text, 0, end)
+        return {name: value for name, value in found.groupdict().items() if value is not None} if found else None
 
     def __repr__(self) -> str:
         return f"Pattern({self.source!r})"
+
+
+def _compile(source: str, options: re2.Options) -> re2._Regexp:
+    try:
+        return re2.compile(source, options)
+    except re2.error as error:
+        reason = error.args[0] if error.args else "not a valid pattern"
+        text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+        hint = "; look-around and back-references are not available" if "invalid perl operator" in text else ""
+        raise PatternError(f"{text}{hint}") from None
+    except UnicodeEncodeError:
+        raise PatternError("it holds half of a surrogate pair, which no text does") from None
