@@ -21,6 +21,7 @@ from borgwatch.model import EVENT_NAMES, OPERATIONS
 from borgwatch.policy import DEFAULT_EVENTS, EventFilter, unknown_patterns
 from borgwatch.redact import redact, register_secret
 from borgwatch.secret import Secret
+from borgwatch.spans import parse_span
 from borgwatch.truenas.address import Address, parse_address
 from borgwatch.truenas.alerts import CLASSES, ClassChoice
 from borgwatch.yamltree import Document, Node, SequenceNode, nearest
@@ -33,7 +34,6 @@ __all__ = [
     "TrueNASSettings",
     "Verify",
     "load",
-    "parse_span",
     "state_is_watched",
 ]
 
@@ -41,12 +41,9 @@ CONFIG_VARIABLE = "BORGWATCH_CONFIG"
 DEFAULT_CONFIG = Path("/config/borgwatch.yaml")
 _PREFIXES = ("BORGWATCH_", "NOTIFY_")
 _MATCHABLE = (*EVENT_NAMES, "backup.error")  # `*.error` stands in the default, of old
-_LONGEST_SPAN = timedelta(days=3650)
 _NOT_OURS = frozenset({"NOTIFY_SOCKET"})  # systemd's
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off", ""})
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])\Z")
-_SPAN_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _CLASSED = ("failure", "warning", "success")
 _KEY = re.compile(r"\d+-[!-~]+\Z")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}\Z")
@@ -124,20 +121,6 @@ class Settings:
 
 
 # -- reading single values: each takes text and raises ValueError with what the text should have been -----------
-
-
-def parse_span(text: str) -> timedelta:
-    """Read a span such as `26h`, `15m`, `1.5d`."""
-    found = _SPAN.match(text.strip())
-    try:
-        span = timedelta(**{_SPAN_UNITS[found[2]]: float(found[1])}) if found else timedelta()
-    except OverflowError:
-        raise ValueError("is too long") from None
-    if span <= timedelta():
-        raise ValueError("must be a span such as 26h, 15m, 10s or 1d")
-    if span > _LONGEST_SPAN:
-        raise ValueError("is longer than ten years")
-    return span
 
 
 def _boolean(text: str) -> bool:

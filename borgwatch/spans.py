@@ -1,0 +1,29 @@
+"""Spans of time as users write them: `26h`, `15m`, `1.5d`."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+__all__ = ["SPAN_PATTERN", "parse_span"]
+
+SPAN_PATTERN = r"^\s*\d+(\.\d+)?\s*[smhd]\s*$"
+"""What a span looks like, as a regular expression that every engine knows."""
+
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])\Z", re.ASCII)
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LONGEST = timedelta(days=3650)
+
+
+def parse_span(text: str) -> timedelta:
+    """Read a span such as `26h`, `15m`, `1.5d`; raises `ValueError` with what the text should have been."""
+    found = _SPAN.match(text.strip())
+    try:
+        span = timedelta(**{_UNITS[found[2]]: float(found[1])}) if found else timedelta()
+    except OverflowError:
+        raise ValueError("is too long") from None
+    if span <= timedelta():
+        raise ValueError("must be a span such as 26h, 15m, 10s or 1d")
+    if span > _LONGEST:
+        raise ValueError("is longer than ten years")
+    return span
