@@ -18,7 +18,7 @@ from borgwatch.runs import Limits
 
 __all__ = ["SampleResult", "judge_lines", "run_samples"]
 
-_SOURCE = "sample"
+_SAMPLE = "sample"
 _READ_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -39,30 +39,31 @@ def run_samples(rules: Iterable[Rule]) -> list[SampleResult]:
     return [_run(rule, sample, matcher) for rule in rules for sample in rule.samples]
 
 
-def judge_lines(texts: Iterable[str | bytes], matcher: Matcher) -> tuple[Event, ...]:
-    """Judge lines as one whole log; returns its events."""
-    judge = Judge(matcher, Limits(), lambda _: SourceRole("sample"))
-    judged = judge.lines({}, _lines(texts))
+def judge_lines(
+    texts: Iterable[str | bytes], matcher: Matcher, *, source: str = _SAMPLE, job: str = _SAMPLE
+) -> tuple[Event, ...]:
+    """Judge lines as one whole log of `job`; returns its events."""
+    judge = Judge(matcher, Limits(), lambda _: SourceRole(job))
+    judged = judge.lines({}, _lines(texts, source))
     return judged.events + judge.finish(judged.streams).events
 
 
-def _lines(texts: Iterable[str | bytes]) -> Iterable[Line]:
+def _lines(texts: Iterable[str | bytes], source: str) -> Iterable[Line]:
     offset = 0
     for text in texts:
         data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
         offset += len(data) + 1
-        yield Line(_SOURCE, data, Position(0, 0, offset), _READ_AT)
+        yield Line(source, data, Position(0, 0, offset), _READ_AT)
 
 
 def _run(rule: Rule, sample: Sample, matcher: Matcher) -> SampleResult:
-    lines = tuple(_lines(sample.lines))
-    signals = [matcher.match(decode(line, "sample"), line) for line in lines]
+    signals = [matcher.match(decode(line, sample.job), line) for line in _lines(sample.lines, sample.source)]
     speakers = [signal.rule for signal in signals if signal is not None]
     differences = []
     if (rule.id in speakers) != sample.hits:
         who = ", ".join(dict.fromkeys(speakers)) or "no rule"
         differences.append(f"expected {rule.id} {'to speak' if sample.hits else 'to keep silent'}; {who} spoke")
-    events = judge_lines(sample.lines, matcher)
+    events = judge_lines(sample.lines, matcher, source=sample.source, job=sample.job)
     differences.extend(_compare(sample, events[-1] if events else None))
     return SampleResult(rule, sample, tuple(differences), events)
 

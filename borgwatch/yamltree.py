@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import yaml
 
-__all__ = ["Document", "Node", "SequenceNode", "nearest"]
+__all__ = ["Document", "Node", "ScalarNode", "SequenceNode", "moved_to", "nearest"]
 
 Node = yaml.Node
+ScalarNode = yaml.ScalarNode
 SequenceNode = yaml.SequenceNode
 T = TypeVar("T")
 
@@ -40,6 +41,17 @@ def nearest(word: str, known: Collection[str]) -> str:
     return f" (known: {', '.join(sorted(known))})" if known and len(known) <= _MAX_SHOWN else ""
 
 
+def moved_to(node: Node, place: Node) -> Node:
+    """Copy a node as if all of it stood at `place`: faults in what was taken from elsewhere are told there."""
+    where = place.start_mark, place.end_mark
+    if isinstance(node, yaml.MappingNode):
+        pairs = [(moved_to(key, place), moved_to(value, place)) for key, value in node.value]
+        return yaml.MappingNode(node.tag, pairs, *where)
+    if isinstance(node, yaml.SequenceNode):
+        return yaml.SequenceNode(node.tag, [moved_to(item, place) for item in node.value], *where)
+    return yaml.ScalarNode(node.tag, node.value, *where)
+
+
 @dataclass(slots=True)
 class Document:
     """One YAML file: its name for messages, its root node (None where it is empty or broken), its problems."""
@@ -47,6 +59,7 @@ class Document:
     name: str
     root: Node | None = None
     problems: list[str] = field(default_factory=list)
+    _told: set[str] = field(default_factory=set)
 
     @classmethod
     def parse(cls, text: str, name: str) -> Document:
@@ -97,7 +110,20 @@ class Document:
         """Note that something is wrong at `node`."""
         mark = node.start_mark if node is not None else None
         place = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
-        self.problems.append(f"{self.name}:{place}: {what}")
+        problem = f"{self.name}:{place}: {what}"
+        if problem not in self._told:  # what is read for several rules is told once
+            self._told.add(problem)
+            self.problems.append(problem)
+
+    def place(self, node: Node) -> str:
+        """Say where a node stands: `file:line:column`."""
+        return f"{self.name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+
+    def require(self, node: Node, entries: Collection[str], keys: Iterable[str], what: str) -> None:
+        """Note each of `keys` that is missing in the `entries` of `node`."""
+        for key in keys:
+            if key not in entries:
+                self.fault(node, f"{what} must say {key}:")
 
     def in_order(self) -> list[str]:
         """List the problems from the top of the file to its end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from borgwatch.config import load
 from borgwatch.errors import RuleError
 from borgwatch.matching.load import RuleSet, load_rules
 from borgwatch.matching.rules import Rule
+from borgwatch.matching.schema import schema
 from borgwatch.samples import SampleResult, run_samples
 
 __all__ = ["command"]
@@ -62,6 +64,12 @@ def test_rules(directories: tuple[Path, ...]) -> int:
             click.echo(f"{rule.place}: note: {rule.id} has no samples: nothing shows that it works")
     click.echo(f"{len(rules.rules)} rules, {len(results)} samples, {len(failed)} failed")
     return max(_tell_problems(rules), 1 if failed else 0)
+
+
+@command.command("schema")
+def print_schema() -> None:
+    """Print the JSON Schema of rule files, for editors."""
+    click.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
 
 
 def _tell_failure(result: SampleResult) -> None:

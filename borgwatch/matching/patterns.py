@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re2
 
-__all__ = ["MAX_PROGRAM", "Pattern", "PatternError"]
+__all__ = ["MAX_PROGRAM", "MAX_SOURCE", "Pattern", "PatternError", "literal"]
 
 MAX_PROGRAM = 2000
 """Instructions that a pattern may compile to; `x{100}` counts a hundred times."""
@@ -22,7 +22,8 @@ _MAX_STEPS = 4 << 20
 _MAX_GROUPS = 20
 _GROUPS_OF_A_STEP = 4
 """So many groups make a step twice as dear."""
-_MAX_SOURCE = 10_000
+MAX_SOURCE = 10_000
+"""Characters of a pattern as it is written."""
 _MAX_MEMORY = 8 << 20
 
 
@@ -36,6 +37,11 @@ def _options(*, capture: bool) -> re2.Options:
 
 _CAPTURE = _options(capture=True)
 _FIND = _options(capture=False)
+
+
+def literal(text: str) -> str:
+    """Write a pattern that matches `text` as it stands."""
+    return str(re2.escape(text))
 
 
 class PatternError(ValueError):
@@ -53,8 +59,8 @@ class Pattern:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        if len(source) > _MAX_SOURCE:
-            raise PatternError(f"it is longer than {_MAX_SOURCE} characters")
+        if len(source) > MAX_SOURCE:
+            raise PatternError(f"it is longer than {MAX_SOURCE} characters")
         capturing = _compile(source, _CAPTURE)
         self.groups: tuple[str, ...] = tuple(capturing.groupindex)
         if self.groups and capturing.groups > _MAX_GROUPS:

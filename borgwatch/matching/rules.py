@@ -1,15 +1,16 @@
-"""What a rule is once its file has been read: values only, no behaviour but saying what follows from a match."""
+"""What a rule file holds once it has been read: values only."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from borgwatch.matching.conditions import Condition
 from borgwatch.matching.templates import Template
 from borgwatch.model import FieldValue, Level, Outcome, Phase
 
-__all__ = ["Pack", "Rule", "Sample"]
+__all__ = ["Expectation", "Pack", "Rule", "Sample"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +19,15 @@ class Sample:
 
     `hits` says whether the rule must speak for one of the lines or must keep silent. `event` holds what the last
     event of these lines must be like (only the keys given are compared); empty where only the hit is asked.
-    `place` is the sample's `file:line:column`.
+    `place` is the sample's `file:line:column`; `source` and `job` say where the lines come from.
     """
 
     lines: tuple[str, ...]
     place: str
     hits: bool = True
     event: Mapping[str, FieldValue] = field(default_factory=dict)
+    source: str = "sample"
+    job: str = "sample"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class Rule:
     """One rule. `id` is `<pack>.<id in its file>`; `place` its `file:line:column`.
 
     `phase` EVENT comes with `event`, the name of the finished event (a template); the other phases speak of a run.
+    `cooldown` and `fold` say how its repetitions are told (see `borgwatch.folding`).
     """
 
     id: str
@@ -47,12 +51,28 @@ class Rule:
     next_step: Template | None = None
     captured: Mapping[str, Template] = field(default_factory=dict)
     weight: int = 0
+    cooldown: timedelta | None = None
+    fold: timedelta | None = None
     samples: tuple[Sample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
+class Expectation:
+    """What the dead-man's switch is to look for: a success of `operation` at most `within` after the one before.
+
+    `job` is a name or has `*` for any letters. After `remind`, what is still missing is told again; None: never.
+    """
+
+    job: str
+    operation: str
+    within: timedelta
+    remind: timedelta | None = None
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Pack:
-    """The rules of one file, in their order, and the ids that it switches off.
+    """What one file holds: its rules in their order, the ids that it switches off (with their places), what it expects.
 
     `disabled` holds ids of rules of the same pack name in files that were loaded before.
     """
@@ -60,5 +80,6 @@ class Pack:
     name: str
     place: str
     rules: tuple[Rule, ...]
-    disabled: frozenset[str] = frozenset()
+    disabled: Mapping[str, str] = field(default_factory=dict)
+    expectations: tuple[Expectation, ...] = ()
     shipped: bool = False
