@@ -136,9 +136,9 @@ class _PackReader:
 
     def read_scope(self, node: Node) -> None:
         """Read `for:`, which every rule of the pack must meet as well."""
-        document = self.document
+        document, before = self.document, len(self.document.problems)
         entries = _mapping(document, node, "for", SCOPE)
-        if not entries:
+        if not entries and len(document.problems) == before:
             document.fault(node, "for must say source: or job:")
         tests = []
         for key, make in (("source", path_test), ("job", job_test)):
