@@ -141,7 +141,7 @@ RULE = "rules: [{id: r, match: {text: x}, run: detail}]"
         ),
         (
             "rules: [{id: b, match: {tape: x}, run: detail, message: '{tape}'}, {id: r, extends: b, match: {tap: y}}]",
-            "3:84: message names the unknown field 'tape' (did you mean 'tap'?): match it or capture it first",
+            "3:85: message names the unknown field 'tape' (did you mean 'tap'?): match it or capture it first",
         ),
         ("expect: [{job: nas}]\n" + RULE, "3:10: an expectation must say within:"),
         (
