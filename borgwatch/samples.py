@@ -24,12 +24,16 @@ _READ_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class SampleResult:
-    """What came of one sample: `differences` is empty where all was as it must be."""
+    """What came of one sample: `differences` is empty where all was as it must be.
+
+    `speakers` are the ids of the rules that spoke for its lines, one each, empty where none did.
+    """
 
     rule: Rule
     sample: Sample
     differences: tuple[str, ...]
     events: tuple[Event, ...]
+    speakers: tuple[str, ...] = ()
 
 
 def run_samples(rules: Iterable[Rule]) -> list[SampleResult]:
@@ -58,14 +62,14 @@ def _lines(texts: Iterable[str | bytes], source: str) -> Iterable[Line]:
 
 def _run(rule: Rule, sample: Sample, matcher: Matcher) -> SampleResult:
     signals = [matcher.match(decode(line, sample.job), line) for line in _lines(sample.lines, sample.source)]
-    speakers = [signal.rule for signal in signals if signal is not None]
+    speakers = tuple(signal.rule if signal is not None else "" for signal in signals)
     differences = []
     if (rule.id in speakers) != sample.hits:
-        who = ", ".join(dict.fromkeys(speakers)) or "no rule"
+        who = ", ".join(dict.fromkeys(filter(None, speakers))) or "no rule"
         differences.append(f"expected {rule.id} {'to speak' if sample.hits else 'to keep silent'}; {who} spoke")
     events = judge_lines(sample.lines, matcher, source=sample.source, job=sample.job)
     differences.extend(_compare(sample, events[-1] if events else None))
-    return SampleResult(rule, sample, tuple(differences), events)
+    return SampleResult(rule, sample, tuple(differences), events, speakers)
 
 
 def _compare(sample: Sample, event: Event | None) -> Iterable[str]:

@@ -28,7 +28,8 @@ _COMMANDS = {
     "check": ("check", "Look at settings, rules, sources and TrueNAS, step by step."),
     "notify": ("notify", "Send one notification and wait for the proof."),
     "replay": ("replay", "Judge old logs; nothing is sent."),
-    "rules": ("rules", "List the rules, run their samples."),
+    "explain": ("explain", "Why a line did or did not match."),
+    "rules": ("rules", "List the rules, run their samples, print their schema."),
     "simulate": ("simulate", "Run the simulated TrueNAS as a server."),
 }
 _ALIASES = {"doctor": "check"}
