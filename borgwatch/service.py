@@ -27,6 +27,7 @@ from borgwatch.matching.matcher import Matcher
 from borgwatch.pipeline import Pipeline, Plan
 from borgwatch.report import Report
 from borgwatch.roles import Roles
+from borgwatch.rulefiles import RuleFiles
 from borgwatch.runs import Limits
 from borgwatch.sources.tail import Tree
 from borgwatch.sources.wake import Waker
@@ -45,6 +46,7 @@ class Service:
         self._journal = journal
         self._report = report
         self._limits = limits or Limits(stalled=settings.stalled_after)
+        self._rule_files = RuleFiles(settings.rules, time.monotonic)
         self.rules = load_rules(settings.rules)
         self.pipeline = Pipeline(
             self._trees(),
@@ -84,7 +86,8 @@ class Service:
         `on_ready` is called after the first look: what is written from then on is news. `on_caught_up` is called when
         all that stood there has been read.
         """
-        self._waker = Waker(self._settings.watch, self._settings.poll.total_seconds())
+        looked_at = (*self._settings.watch, *self._settings.rules)
+        self._waker = Waker(looked_at, self._settings.poll.total_seconds())
         tasks = self._delivery_tasks()
         try:
             await self._watch(self._waker, on_ready, on_caught_up)
@@ -134,6 +137,8 @@ class Service:
                 await waker.wait()
             for problem in waker.problems():
                 self._report.source(problem)
+            if self._rule_files.changed():
+                self._reload_rules()
             more = self._step()
 
     def _step(self) -> bool:
@@ -161,6 +166,10 @@ class Service:
         """
         if self._client is not None:
             self._client.hurry()
+        self._rule_files.taken()
+        self._reload_rules()
+
+    def _reload_rules(self) -> None:
         rules = load_rules(self._settings.rules)
         if rules.problems:
             for problem in rules.problems:

@@ -34,6 +34,7 @@ class Told(LogReport):
         self.changed = asyncio.Event()
         self.fail_on: str = ""
         self.sessions = 0
+        self.reloads = 0
         self.refused = 0
 
     def problem(self, event: str, what: str, **fields: object) -> None:
@@ -50,6 +51,11 @@ class Told(LogReport):
     def failed(self, error: TrueNASError, retry_in: float) -> None:
         super().failed(error, retry_in)
         self.refused += 1
+        self.changed.set()
+
+    def reloaded(self, rules: int) -> None:
+        super().reloaded(rules)
+        self.reloads += 1
         self.changed.set()
 
     def lost(self, reason: str) -> None:
@@ -226,3 +232,41 @@ async def test_a_reload_tries_truenas_again_at_once(nas: Simulator, tmp_path: Pa
         nas.keys[0].revoked = False
         service.reload()
         await told.until(lambda: told.sessions)
+
+
+TAPE = "schema: 1\npack: my\nrules: [{id: tape, match: {text|contains: tape is full}, emit: backup.failure}]\n"
+
+
+async def test_changed_rule_files_are_read_again_without_being_asked(nas: Simulator, tmp_path: Path, log: Path) -> None:
+    """The directory may come only later, as a mount does."""
+    told = Told()
+    async with at_work(settings_for(nas, tmp_path), told) as service:
+        (tmp_path / "rules").mkdir()
+        (tmp_path / "rules" / "my.yaml").write_text(TAPE)
+        await told.until(lambda: told.reloads)
+        assert service.rules.rules[0].id == "my.tape"
+        log.write_text("the tape is full\n")
+        await nas.changed(lambda nas: nas.alerts)
+        (tmp_path / "rules" / "my.yaml").unlink()
+        await told.until(lambda: told.reloads == 2)
+        assert service.rules.rules[0].id != "my.tape"
+
+
+async def test_broken_rules_leave_the_old_ones_in_place_and_are_told_once(
+    nas: Simulator, tmp_path: Path, log: Path
+) -> None:
+    rules = tmp_path / "rules" / "my.yaml"
+    rules.parent.mkdir()
+    rules.write_text(TAPE)
+    told = Told()
+    async with at_work(settings_for(nas, tmp_path), told) as service:
+        rules.write_text(TAPE + "rulez: []\n")
+        await told.until(lambda: told.problems)
+        log.write_text("the tape is full\n")
+        await nas.changed(lambda nas: nas.alerts)
+        assert service.rules.rules[0].id == "my.tape"
+        rules.write_text(TAPE)
+        await told.until(lambda: told.reloads)
+    assert told.problems == [
+        ("rules.rejected", f"{rules}:4:1: unknown key 'rulez' in a rule file (did you mean 'rules'?)"),
+    ]
