@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from borgwatch.errors import JournalError
+from borgwatch.folding import Held, Key
 from borgwatch.jobs import JobState
 from borgwatch.model import Alert, Event, Position
 from borgwatch.run import Run, Stream
@@ -71,6 +72,9 @@ _MIGRATIONS = (
         sample TEXT NOT NULL, source TEXT NOT NULL, PRIMARY KEY (job, text)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE held (key TEXT PRIMARY KEY, held BLOB NOT NULL) WITHOUT ROWID;
+    """,
 )
 """One script for each version of the schema; `user_version` counts those that were applied."""
 
@@ -80,7 +84,8 @@ class Change:
     """Everything that one step of the pipeline found, to be written together.
 
     `roots` are watched directories that have been looked at; a position of None means that the source is to be
-    forgotten. `hits` and `unclaimed` are what came in this step: they are added to what is known.
+    forgotten. `hits` and `unclaimed` are what came in this step: they are added to what is known. `held` is what
+    waits to be told (None: nothing any more).
     """
 
     roots: Iterable[str] = ()
@@ -92,6 +97,7 @@ class Change:
     alerts: Iterable[Alert] = ()
     hits: Mapping[str, RuleHits] = field(default_factory=dict)
     unclaimed: Iterable[Unclaimed] = ()
+    held: Mapping[Key, Held | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +204,7 @@ class Journal:
             for rule, hits in change.hits.items():
                 self._add_hits(database, rule, hits)
             self._add_unclaimed(database, change.unclaimed)
+            self._put_held(database, change.held)
 
     @staticmethod
     def _put(database: sqlite3.Connection, table: str, columns: str, *values: object) -> None:
@@ -223,6 +230,14 @@ class Journal:
             """,
             (alert.key, alert.job, alert.operation, _encode(alert)),
         )
+
+    def _put_held(self, database: sqlite3.Connection, held: Mapping[Key, Held | None]) -> None:
+        for key, waiting in held.items():
+            name = _encode(key).decode()
+            if waiting is None:
+                database.execute("DELETE FROM held WHERE key = ?", (name,))
+            else:
+                self._put(database, "held", "key, held", name, _encode(waiting))
 
     @staticmethod
     def _add_hits(database: sqlite3.Connection, rule: str, hits: RuleHits) -> None:
@@ -289,6 +304,10 @@ class Journal:
         """What is known of each operation of each job."""
         states = (state for _, state in self._rows("SELECT job, state FROM jobs", JobState))
         return {(state.job, state.operation): state for state in states}
+
+    def held(self) -> dict[Key, Held]:
+        """What waits to be told, and what was told of late (see `borgwatch.folding`)."""
+        return {held.key: held for _, held in self._rows("SELECT key, held FROM held", Held)}
 
     # -- delivery's side --------------------------------------------------------------------------------------
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from borgwatch.deadman import Expectation, Steadiness, expected, missed, rewound
+from borgwatch.folding import Held, Key, Repetition, cool, fold
 from borgwatch.jobs import JobState, learn, recovery
 from borgwatch.journal import Change, Journal
 from borgwatch.judge import Judge, Judged
@@ -32,12 +33,14 @@ _MAX_BEHIND = timedelta(hours=1)
 class Plan:
     """What the user wants to hear of: the filter, what is to succeed how often, this instance's name.
 
-    Of `expect`, the first that speaks of an operation of a job counts.
+    Of `expect`, the first that speaks of an operation of a job counts. `repetitions` is what rules say of
+    events that repeat, by their ids.
     """
 
     events: EventFilter
     expect: tuple[Expectation, ...] = ()
     instance: str = "main"
+    repetitions: Mapping[str, Repetition] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,20 @@ class Step:
     problems: tuple[Problem, ...] = ()
     lines: int = 0
     more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """What a step decides: its events, what is known of jobs now, the alerts as they are to be, and what waits."""
+
+    events: tuple[Event, ...]
+    jobs: Mapping[tuple[str, str], JobState]
+    alerts: Mapping[tuple[str, str], Alert]
+    held: Mapping[Key, Held | None]
+
+    @property
+    def is_news(self) -> bool:
+        return bool(self.events or self.jobs or self.alerts or self.held)
 
 
 class Pipeline:
@@ -66,7 +83,7 @@ class Pipeline:
         self.judge = judge
         self._trees = tuple(trees.values())
         self._new_roots = {root: tree for root, tree in trees.items() if root not in journal.roots()}
-        self._plan = plan
+        self.plan = plan
         self._journal = journal
         self._now = now
         self._monotonic = monotonic
@@ -74,6 +91,7 @@ class Pipeline:
         self._streams = journal.streams()
         self._jobs = journal.jobs()
         self._alerts = journal.alerts()
+        self._held = journal.held()
         self._last_read: dict[str, datetime] = {}
         self._behind_since: datetime | None = None
         self._rename_alerts()
@@ -84,7 +102,7 @@ class Pipeline:
     def _rename_alerts(self) -> None:
         """Take alerts that stand under another instance's name away, and raise them under ours."""
         for place, alert in self._alerts.items():
-            key = alert_key(self._plan.instance, *place)
+            key = alert_key(self.plan.instance, *place)
             if alert.raised and alert.key != key:
                 renamed = replace(alert, key=key, renotify=False)
                 self._journal.commit(Change(alerts=(replace(alert, raised=False), renamed)))
@@ -103,26 +121,27 @@ class Pipeline:
         judged = self._judge(batches, now, positions)
         self._clock = self._clock.look(now, self._monotonic())
         may_miss = not self._is_behind(batches, now) and self._clock.is_steady
-        events, jobs, alerts = self._decide(judged.events, now, may_miss=may_miss)
+        decided = self._decide(judged.events, now, may_miss=may_miss)
         roots = [root for root, tree in self._new_roots.items() if tree.is_there]
-        if roots or positions or judged.streams or judged.runs or events or jobs:
+        if roots or positions or judged.streams or judged.runs or decided.is_news:
             self._journal.commit(
                 Change(
                     roots=roots,
                     positions=positions,
                     streams=judged.streams,
                     runs=judged.runs,
-                    events=events,
-                    jobs=jobs.values(),
-                    alerts=alerts.values(),
+                    events=decided.events,
+                    jobs=decided.jobs.values(),
+                    alerts=decided.alerts.values(),
+                    held=decided.held,
                     hits=judged.hits,
                     unclaimed=judged.unclaimed,
                 )
             )
-        self._accept(batches, judged, jobs, alerts, positions)
+        self._accept(batches, judged, decided, positions)
         return Step(
-            events=events,
-            alerts=tuple(alerts.values()),
+            events=decided.events,
+            alerts=tuple(decided.alerts.values()),
             problems=tuple(problem for _, batch in batches for problem in batch.problems),
             lines=judged.lines,
             more=any(batch.more for _, batch in batches),
@@ -153,34 +172,34 @@ class Pipeline:
             events=first.events + second.events,
         )
 
-    def _decide(
-        self, found: Sequence[Event], now: datetime, *, may_miss: bool
-    ) -> tuple[tuple[Event, ...], dict[tuple[str, str], JobState], dict[tuple[str, str], Alert]]:
+    def _decide(self, found: Sequence[Event], now: datetime, *, may_miss: bool) -> _Decided:
         """Learn from events, look at the dead-man's switch, and decide what TrueNAS is to show."""
         jobs: dict[tuple[str, str], JobState] = {}
         events: list[Event] = []
-        for event in found:
+        folded = fold(found, self._held, self.plan.repetitions, now)
+        for event in folded.events:
             place = event.job, event.operation
             known = jobs.get(place) or self._jobs.get(place) or JobState(*place)
-            jobs[place], told = learn(known, event, now)
-            events.append(told)
-            if (again := recovery(told)) is not None and self._plan.events.wants(again.name):
+            jobs[place], learnt = learn(known, event, now)
+            events.append(learnt)
+            if (again := recovery(learnt)) is not None and self.plan.events.wants(again.name):
                 events.append(again)
         events.extend(self._missed(jobs, now, may_miss=may_miss))
+        told = cool(events, self._held, self.plan.repetitions, now)
         alerts: dict[tuple[str, str], Alert] = {}
-        for event in events:
+        for event in told.events:
             if event.past:
                 continue
             place = event.job, event.operation
             current = alerts.get(place) or self._alerts.get(place)
-            alert = alert_for(event, current, self._plan.events, self._plan.instance)
+            alert = alert_for(event, current, self.plan.events, self.plan.instance)
             if alert is not None:
                 alerts[place] = alert
-        return tuple(events), jobs, alerts
+        return _Decided(tuple(events), jobs, alerts, {**folded.held, **told.held})
 
     def _missed(self, jobs: dict[tuple[str, str], JobState], now: datetime, *, may_miss: bool) -> Iterable[Event]:
         for place, known in {**self._jobs, **jobs}.items():
-            expectation = expected(self._plan.expect, *place)
+            expectation = expected(self.plan.expect, *place)
             if expectation is None:
                 continue
             state = rewound(known, now)
@@ -194,8 +213,7 @@ class Pipeline:
         self,
         batches: Iterable[tuple[Tree, Batch]],
         judged: Judged,
-        jobs: Mapping[tuple[str, str], JobState],
-        alerts: Mapping[tuple[str, str], Alert],
+        decided: _Decided,
         positions: Mapping[str, Position | None],
     ) -> None:
         """Let what was committed count."""
@@ -209,5 +227,10 @@ class Pipeline:
             else:
                 self._last_read[source] = now
         self._streams.update(judged.streams)
-        self._jobs.update(jobs)
-        self._alerts.update(alerts)
+        self._jobs.update(decided.jobs)
+        self._alerts.update(decided.alerts)
+        for key, held in decided.held.items():
+            if held is None:
+                self._held.pop(key, None)
+            else:
+                self._held[key] = held

@@ -19,6 +19,7 @@ from pathlib import Path
 from borgwatch.config import Settings
 from borgwatch.courier import Courier
 from borgwatch.errors import JournalError
+from borgwatch.folding import repetitions
 from borgwatch.journal import Journal
 from borgwatch.judge import Judge
 from borgwatch.login import login_for, now
@@ -51,7 +52,7 @@ class Service:
         self.pipeline = Pipeline(
             self._trees(),
             Judge(Matcher(self.rules.rules), self._limits, Roles(settings.watch, settings.sources)),
-            Plan(settings.events, settings.expect, settings.instance),
+            Plan(settings.events, settings.expect, settings.instance, repetitions(self.rules.rules)),
             journal,
             now,
         )
@@ -177,6 +178,7 @@ class Service:
             return
         self.rules = rules
         self.pipeline.judge = replace(self.pipeline.judge, matcher=Matcher(rules.rules))
+        self.pipeline.plan = replace(self.pipeline.plan, repetitions=repetitions(rules.rules))
         self._report.reloaded(len(rules.rules))
         if self._waker is not None:
             self._waker.poke()

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from borgwatch.errors import JournalError
+from borgwatch.folding import Held
 from borgwatch.jobs import JobState
 from borgwatch.journal import Change, Journal
 from borgwatch.model import Alert, Event, FieldValue, Level, Outcome, Position
@@ -474,3 +475,14 @@ def test_only_the_newest_unclaimed_texts_of_each_job_are_kept(journal: Journal) 
     kept = journal.unclaimed()
     assert (len(kept), kept[-1].text, kept[-1].job) == (101, "ERROR: a", "other")
     assert [unclaimed(149, NOW + timedelta(minutes=149))] == kept[:1]
+
+
+def test_what_waits_is_kept_changed_and_forgotten(tmp_path: Path) -> None:
+    event = Event("e1", "backup.failure", Level.ERROR, "nas", "t", "m", NOW, "my.tape", "log", fields={"n": 1})
+    first = Held(("fold", "nas", "backup.failure", "my.tape"), NOW, event, "e0", NOW, 3, LATER)
+    second = Held(("cooldown", "caf\u00e9", "backup.failure", "my.tape"), told=NOW)
+    with closing(Journal.open(tmp_path)) as journal:
+        journal.commit(Change(held={first.key: first, second.key: second}))
+        journal.commit(Change(held={second.key: None}))
+    with closing(Journal.open(tmp_path)) as journal:
+        assert {first.key: first} == journal.held()

@@ -12,6 +12,7 @@ import pytest
 
 from borgwatch.deadman import Expectation
 from borgwatch.errors import JournalError
+from borgwatch.folding import Repetition
 from borgwatch.journal import Journal
 from borgwatch.judge import Judge
 from borgwatch.matching.load import load_rules
@@ -44,6 +45,7 @@ class World:
         self.events = EVENTS
         self.jumps = timedelta()
         self.instance = "main"
+        self.repetitions: dict[str, Repetition] = {}
         self.journal = Journal.open(self.state)
         self.restart()
 
@@ -56,7 +58,7 @@ class World:
         tree = Tree(self.watch, root, first_start=first, now=self.now, monotonic=lambda: self.now().timestamp())
         judge = Judge(self.matcher, Limits(), Roles((self.watch,), ()))
         expect = (Expectation("*", "backup", self.expect, self.remind),) if self.expect else ()
-        plan = Plan(self.events, expect, self.instance)
+        plan = Plan(self.events, expect, self.instance, self.repetitions)
         self.pipeline = Pipeline({root: tree}, judge, plan, self.journal, self.now, self.monotonic)
 
     def now(self) -> datetime:
@@ -365,3 +367,30 @@ def test_a_recovery_that_nobody_asked_for_is_no_event_of_its_own(world: World) -
         world.step(timedelta(hours=12))
     assert world.names() == ["backup.failure", "backup.success"]
     assert world.journal.events()[-1].fields["recovered_after"] == 12 * 3600
+
+
+def test_an_event_in_its_cool_down_counts_but_is_not_told_until_it_is_over(world: World) -> None:
+    world.repetitions = {"borg.lock-timeout": Repetition(cooldown=timedelta(hours=6))}
+    world.restart()
+    world.step()
+    world.write(LOCKED)
+    (told,) = world.step().alerts
+    world.write(LOCKED)
+    step = world.step(timedelta(hours=1))
+    assert ([event.name for event in step.events], step.alerts) == (["backup.failure"], ())
+    world.restart()
+    (again,) = world.step(timedelta(hours=5)).alerts
+    assert again.raised
+    assert again.event_id != told.event_id
+    assert world.names() == ["backup.failure"] * 2
+
+
+def test_a_success_ends_what_waits_in_a_cool_down(world: World) -> None:
+    world.repetitions = {"borg.lock-timeout": Repetition(cooldown=timedelta(hours=6))}
+    world.restart()
+    world.step()
+    for text in (LOCKED, LOCKED, GOOD.format("a")):
+        world.write(text)
+        step = world.step(timedelta(minutes=40))
+    assert [alert.raised for alert in step.alerts] == [False]
+    assert world.step(timedelta(hours=12)).alerts == ()
