@@ -4,7 +4,7 @@ All patterns run on RE2, whose time is linear in the length of the text whatever
 bounded. What RE2 does not know (look-around, back-references) is refused when the rule is loaded.
 
 Linear is not yet fast: where RE2 has to give up its automaton, each byte of the text costs as many steps as the
-program of the pattern has instructions. So the product of the two is bounded. A program larger than `MAX_PROGRAM` is
+program of the pattern has instructions. So the product of the two is bounded. A pattern of more than `MAX_STEPS` is
 refused when the rule is loaded; of a very long text, a pattern sees as much as its program allows (`reach`), all of
 it for nearly every pattern. docs/decisions.md has the measurements.
 """
@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import re2
 
-__all__ = ["MAX_PROGRAM", "MAX_SOURCE", "Pattern", "PatternError", "literal"]
+__all__ = ["MAX_SOURCE", "MAX_STEPS", "Pattern", "PatternError", "literal"]
 
-MAX_PROGRAM = 2000
-"""Instructions that a pattern may compile to; `x{100}` counts a hundred times."""
-_MAX_STEPS = 4 << 20
-"""Instructions times characters that one search may cost at worst: about 50 ms."""
-_MAX_GROUPS = 20
+MAX_STEPS = 1500
+"""Steps that a character may cost at worst: the instructions of the program; `x{100}` counts a hundred times."""
+_MAX_COST = 3 << 20
+"""Steps that one search may cost at worst: about 40 ms."""
 _GROUPS_OF_A_STEP = 4
 """So many groups make a step twice as dear."""
 MAX_SOURCE = 10_000
@@ -63,16 +62,15 @@ class Pattern:
             raise PatternError(f"it is longer than {MAX_SOURCE} characters")
         capturing = _compile(source, _CAPTURE)
         self.groups: tuple[str, ...] = tuple(capturing.groupindex)
-        if self.groups and capturing.groups > _MAX_GROUPS:
-            raise PatternError(f"it has {capturing.groups} groups, and {_MAX_GROUPS} are allowed: write (?:...)")
         self._capture = capturing if self.groups else None
         self._find = _compile(source, _FIND)
-        size = max(capturing.programsize, capturing.reverseprogramsize)
-        if size > MAX_PROGRAM:
+        size = max(capturing.programsize, capturing.reverseprogramsize, 1)
+        steps = size * (_GROUPS_OF_A_STEP + (capturing.groups if self.groups else 0)) // _GROUPS_OF_A_STEP
+        if steps > MAX_STEPS:
             raise PatternError(
-                f"it is too large: {size} steps, and {MAX_PROGRAM} are allowed; x{{500}} counts 500 times"
+                f"it is too large: {steps} steps, and {MAX_STEPS} are allowed; x{{500}} counts 500 times"
             )
-        self.reach = _MAX_STEPS * _GROUPS_OF_A_STEP // (max(size, 1) * (_GROUPS_OF_A_STEP + capturing.groups))
+        self.reach = _MAX_COST // steps
 
     def search(self, text: str) -> dict[str, str] | None:
         """Return the named groups that took part in the first match, or None where there is none."""

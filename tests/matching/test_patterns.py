@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from borgwatch.matching.patterns import MAX_PROGRAM, Pattern, PatternError
+from borgwatch.matching.patterns import MAX_STEPS, Pattern, PatternError
 
 BACK_TRACKING = ["(a+)+$", "(a|a)*b", "(a*)*(a*)*b", "^(([a-z])+.)+[A-Z]([a-z])+$", "(x+x+)+y"]
-DEAR = ["(?:a{0,30}){30}b", "(?:a?){450}a{450}", "(?P<x>.*a){50}b", "".join(f"(?P<g{n}>.*)" for n in range(20))]
+DEAR = ["(?:a{0,24}){30}b", "(?:a?){450}a{450}", "(?P<x>.*a){50}b", "".join(f"(?P<g{n}>.*)" for n in range(20))]
 
 
 @pytest.mark.parametrize("source", BACK_TRACKING)
@@ -20,18 +20,18 @@ def test_what_back_tracks_for_ever_elsewhere_ends_here(source: str) -> None:
 def test_no_search_costs_more_steps_than_the_budget(source: str) -> None:
     """What the 100 ms for a hostile pattern on a hostile line rest on; they are measured in tests/bench."""
     pattern = Pattern(source)
-    size = pattern._find.programsize
-    assert size <= MAX_PROGRAM
-    assert min(pattern.reach, 65536) * size * (1 + len(pattern.groups) / 4) <= 4 << 20
+    steps = pattern._find.programsize * (1 + len(pattern.groups) / 4)
+    assert steps <= MAX_STEPS
+    assert min(pattern.reach, 65536) * steps < 1.01 * (3 << 20)
 
 
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        (".{0,900}b.{0,900}c", "it is too large: 16206 steps, and 2000 are allowed"),
-        ("[^b]{1000}b$", "it is too large: 8005 steps, and 2000 are allowed"),
+        (".{0,900}b.{0,900}c", "it is too large: 16206 steps, and 1500 are allowed"),
+        ("[^b]{1000}b$", "it is too large: 8005 steps, and 1500 are allowed"),
         ("((a{0,100}){0,100}){0,100}", "invalid repetition size: {0,100}"),
-        ("(?P<a>x)" + "(x)" * 20, "it has 21 groups, and 20 are allowed: write (?:...)"),
+        ("(?P<a>x)" + "(x)" * 60, "it is too large: 3"),
         ("x" * 10_001, "it is longer than 10000 characters"),
         ("(?=a)", "invalid perl operator: (?=; look-around and back-references are not available"),
         (r"(a)\1", r"invalid escape sequence: \1"),
@@ -48,7 +48,7 @@ def test_groups_without_names_do_not_count() -> None:
 
 
 def test_a_pattern_looks_at_no_more_than_its_reach() -> None:
-    pattern = Pattern("(?:a{0,30}){30}b")
+    pattern = Pattern("(?:a{0,24}){30}b")
     assert pattern.search("-" * (pattern.reach - 1) + "b") == {}
     assert pattern.search("-" * pattern.reach + "b") is None
 
