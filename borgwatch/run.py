@@ -13,8 +13,9 @@ __all__ = ["ON_PURPOSE", "RANK", "Evidence", "Run", "Stream", "evidence_of", "re
 ON_PURPOSE = 50
 """The weight from which a line that says "skipped" explains what goes wrong after it (a stop on purpose)."""
 
-LISTED, STAGE = "_listed", "_stage"
-"""What a rule may capture for the run itself: a directory that a listing closed, and how far Borg is."""
+ITEM, LISTED, STAGE = "_item", "_listed", "_stage"
+"""What a rule may capture for the run itself: a name in a listing in text, a directory that a listing closed, and how
+far Borg is."""
 COMPACTING, MAYBE_COMPACTING, FINISHED = "compacting", "maybe compacting", "finished"
 """Stages: segments are being compacted (in text, only a listing that broke off makes sure that it is not the backup
 that compacts); everything has been read, or the listing has closed its uppermost directory."""
@@ -61,7 +62,8 @@ class Run:
     `seen` is the time of the last line that had one, `read` when the last line was read; `starts` are the rules of
     its start lines; `closed` says that a closing line ended it (rather than silence or what came next); `past` that
     its last line was there before borgwatch was. `top` is the depth of the uppermost directory that a listing has
-    closed, `stage` what the last line that showed one said of how far Borg is.
+    closed, `stage` what the last line that showed one said of how far Borg is, `item` the name in the last line if that
+    was one of a listing in text.
     """
 
     id: str
@@ -82,6 +84,7 @@ class Run:
     fields: Mapping[str, FieldValue] = field(default_factory=dict)
     top: int | None = None
     stage: str = ""
+    item: str = ""
 
     @property
     def broke_off(self) -> bool:
@@ -100,6 +103,7 @@ class Stream:
 
     `closes` holds the operations that ended with a closing line the last time: where one is missing, that tells.
     `quiet` holds those whose last run began and left no closing line: where that is the habit, it tells nothing.
+    `held` is a signal right behind a name in a listing, with what came after it: it may be a part of that name.
     """
 
     default_operation: str = "backup"
@@ -107,6 +111,7 @@ class Stream:
     done: tuple[Run, ...] = ()
     closes: frozenset[str] = frozenset()
     quiet: frozenset[str] = frozenset()
+    held: tuple[Signal, ...] = ()
 
     def last_done(self, operation: str | None) -> Run | None:
         """The run of `operation` that ended last in this session; of any operation where it is None."""
@@ -162,6 +167,7 @@ def with_signal(run: Run, signal: Signal) -> Run:
         fields={**run.fields, **shown} if shown else run.fields,
         top=top,
         stage=stage,
+        item=str(signal.captured.get(ITEM) or signal.captured.get(LISTED) or ""),
     )
 
 
@@ -170,7 +176,8 @@ def _how_far(run: Run, signal: Signal) -> tuple[int | None, str]:
     if isinstance(stage := signal.captured.get(STAGE), str):
         if stage != MAYBE_COMPACTING:
             return run.top, stage
-        return run.top, COMPACTING if run.broke_off else run.stage
+        is_new = run.top is None and run.operation is None
+        return run.top, COMPACTING if run.broke_off or is_new else run.stage
     listed = signal.captured.get(LISTED)
     if not isinstance(listed, str):
         return run.top, run.stage if signal.outcome is not None or signal.phase is not Phase.DETAIL else ""

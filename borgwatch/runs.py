@@ -11,6 +11,7 @@ run open?   signal                                                           wha
 ==========  ===============================================================  =========================
 no          a start                                                          OPEN a run
 no          a detail or an end of the run that was last settled in silence   AMEND that run
+no          more words of a wrapper about a failure that was told            IGNORE it
 no          any other detail                                                 OPEN a run
 no          an end of an operation whose closing line was seen already       IGNORE it
 no          any other end                                                    OPEN a run and CLOSE it
@@ -43,7 +44,19 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from borgwatch.model import Outcome, Phase, Signal
-from borgwatch.run import COMPACTING, FINISHED, RANK, Evidence, Run, Stream, evidence_of, resolve, with_signal
+from borgwatch.run import (
+    COMPACTING,
+    FINISHED,
+    ITEM,
+    LISTED,
+    RANK,
+    Evidence,
+    Run,
+    Stream,
+    evidence_of,
+    resolve,
+    with_signal,
+)
 
 __all__ = ["ACTIONS", "RESTART", "Action", "Kind", "Limits", "advance", "finish", "settle"]
 
@@ -52,6 +65,10 @@ ALL = "all"
 RESTART = "container.startup"
 """The finished event that ends whatever ran before."""
 
+_OF_BORG = 5
+"""The weight from which a line tells of a failure itself; below it, a wrapper may be speaking of what Borg has told."""
+_MAX_HELD = 16
+"""How many signals are held back while one of them is doubtful."""
 _MAX_DONE = 8
 """How many ended runs of one session are remembered."""
 
@@ -79,6 +96,7 @@ class Kind(Enum):
     START_JOINS = auto()
     DETAIL = auto()
     DETAIL_LATE = auto()
+    DETAIL_KNOWN = auto()
     DETAIL_OTHER = auto()
     END = auto()
     END_LATE = auto()
@@ -109,6 +127,7 @@ ACTIONS: Mapping[tuple[bool, Kind], Action] = {
     (False, Kind.START): Action.OPEN,
     (False, Kind.DETAIL): Action.OPEN,
     (False, Kind.DETAIL_LATE): Action.AMEND,
+    (False, Kind.DETAIL_KNOWN): Action.IGNORE,
     (False, Kind.END): Action.OPEN_CLOSE,
     (False, Kind.END_LATE): Action.AMEND,
     (False, Kind.END_KNOWN): Action.IGNORE,
@@ -137,6 +156,14 @@ def advance(stream: Stream, signal: Signal, limits: Limits) -> tuple[Stream, tup
 
     Returns the stream as it is now and the runs that ended or were amended.
     """
+    if stream.held:
+        return _with_doubt(stream, signal, limits)
+    if _is_doubtful(stream.open, signal):
+        return replace(stream, held=(signal,)), ()
+    return _take_in(stream, signal, limits)
+
+
+def _take_in(stream: Stream, signal: Signal, limits: Limits) -> tuple[Stream, tuple[Run, ...]]:
     ended: tuple[Run, ...] = ()
     run = stream.open
     if run is not None and signal.time is not None and run.seen is not None:
@@ -153,6 +180,8 @@ def advance(stream: Stream, signal: Signal, limits: Limits) -> tuple[Stream, tup
 def settle(stream: Stream, quiet_since: datetime, now: datetime, limits: Limits) -> tuple[Stream, tuple[Run, ...]]:
     """End the open run if it has been silent long enough; both times must come from the same clock."""
     run = stream.open
+    if stream.held and now - quiet_since >= limits.settle:
+        return _believe(stream, limits)
     if run is None or now - quiet_since < _patience(run, limits):
         return stream, ()
     return finish(stream)
@@ -163,6 +192,10 @@ def finish(stream: Stream) -> tuple[Stream, tuple[Run, ...]]:
 
     One whose listing came to its end fell silent because it was done; what came of it nobody knows.
     """
+    if stream.held:
+        stream, believed = _believe(stream, Limits())
+        stream, more = finish(stream)
+        return stream, believed + more
     run = stream.open
     if run is None:
         return stream, ()
@@ -219,7 +252,7 @@ def _name_the_command(run: Run | None, signal: Signal) -> Signal:
     Borg 1.1 compacts within create, but only when everything has been read; later ones have a command for it.
     """
     unnamed = signal.phase is Phase.END and signal.operation is None and signal.outcome is Outcome.SUCCESS
-    if unnamed and run is not None and run.operation == "backup" and run.stage == COMPACTING:
+    if unnamed and run is not None and run.operation in (None, "backup") and run.stage == COMPACTING:
         return replace(signal, operation="compact")
     return signal
 
@@ -247,6 +280,9 @@ def _kind_of_detail(stream: Stream, signal: Signal) -> Kind:
     if run is not None:
         return Kind.DETAIL if _compatible(run, signal) else Kind.DETAIL_OTHER
     last = stream.last_done(None)
+    is_vague = signal.outcome is Outcome.FAILURE and signal.operation is None and signal.weight < _OF_BORG
+    if last is not None and last.closed and last.outcome is Outcome.FAILURE and is_vague:
+        return Kind.DETAIL_KNOWN
     late = last is not None and not last.closed and last.outcome is not None and _compatible(last, signal)
     return Kind.DETAIL_LATE if late and signal.outcome is not None else Kind.DETAIL
 
@@ -267,6 +303,46 @@ def _kind_of_end(stream: Stream, signal: Signal) -> Kind:
 
 def _compatible(run: Run, signal: Signal) -> bool:
     return signal.operation is None or run.operation in (None, signal.operation)
+
+
+# -- names that hold a line end -----------------------------------------------------------------------------------
+#
+# A listing in text writes a name with a line end in it as two lines, and the second can say anything. What says that
+# the run ended or failed, right behind a name, is held back until it is known: a directory is listed after all that is
+# in it, so if the directory of that name is listed only now, the listing had gone on all the time.
+
+
+def _is_doubtful(run: Run | None, signal: Signal) -> bool:
+    tells = signal.phase is Phase.END or signal.outcome is Outcome.FAILURE
+    return run is not None and bool(run.item) and run.stage != FINISHED and tells and signal.time is None
+
+
+def _with_doubt(stream: Stream, signal: Signal, limits: Limits) -> tuple[Stream, tuple[Run, ...]]:
+    """Take in a signal while another is held back."""
+    directory, item = signal.captured.get(LISTED), signal.captured.get(ITEM)
+    name = stream.open.item if stream.open is not None else ""
+    if isinstance(directory, str) and name.startswith(f"{directory.rstrip('/')}/"):
+        return _take_all(replace(stream, held=()), (*stream.held[1:], signal), limits)
+    if isinstance(item, str) or isinstance(directory, str):
+        is_first = len(stream.held) == 1
+        keeps = is_first or (signal.outcome is not None and len(stream.held) < _MAX_HELD)
+        return (replace(stream, held=(*stream.held, signal)) if keeps else stream), ()
+    stream, ended = _believe(stream, limits)
+    stream, more = advance(stream, signal, limits)
+    return stream, ended + more
+
+
+def _believe(stream: Stream, limits: Limits) -> tuple[Stream, tuple[Run, ...]]:
+    """Take what was held back for what it says."""
+    return _take_all(replace(stream, held=()), stream.held, limits)
+
+
+def _take_all(stream: Stream, signals: tuple[Signal, ...], limits: Limits) -> tuple[Stream, tuple[Run, ...]]:
+    ended: tuple[Run, ...] = ()
+    for signal in signals:
+        stream, more = _take_in(stream, signal, limits)
+        ended += more
+    return stream, ended
 
 
 # -- what the actions do --------------------------------------------------------------------------------------
@@ -299,6 +375,8 @@ def _add(stream: Stream, signal: Signal) -> _Result:
 
 def _close(stream: Stream, signal: Signal) -> _Result:
     run = with_signal(_there(stream.open), signal)
+    if run.operation is None and run.top is not None:
+        run = replace(run, operation="backup")  # nothing else lists directories so
     outcome = resolve(run.operation or stream.default_operation, run.telling, signal.outcome)
     if run.operation is None and outcome is Outcome.SUCCESS and stream.last_done(stream.default_operation):
         return replace(stream, open=None), ()  # something succeeded, and nobody knows what

@@ -68,9 +68,9 @@ class Unclaimed:
 
 def is_suspicious(record: Record) -> bool:
     """Say whether a record that no rule claimed deserves a look."""
-    if record.level is not None and record.level >= Level.ERROR:
-        return True
     text = record.text
+    if record.level is not None and record.level >= Level.ERROR and (text.strip() or record.fields):
+        return True
     if _TRACEBACK in text or _WORD.match(text) or _CODE.search(text):
         return True
     return any(_is_code(record.fields.get(name)) for name in _CODE_FIELDS & record.fields.keys())

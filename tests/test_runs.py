@@ -107,6 +107,11 @@ ROWS: dict[tuple[bool, Kind], tuple[Script, tuple[Phase, str | None, Outcome | N
         (Phase.DETAIL, None, FAILURE),
         ["backup.warning", "backup.failure"],
     ),
+    (False, Kind.DETAIL_KNOWN): (
+        Script().detail("backup", FAILURE, weight=10).end(FAILURE),
+        (Phase.DETAIL, None, FAILURE),
+        ["backup.failure"],
+    ),
     (False, Kind.END): (Script(), (Phase.END, None, SUCCESS), ["backup.success"]),
     (False, Kind.END_LATE): (
         Script().detail("backup", FAILURE).silence(10),
