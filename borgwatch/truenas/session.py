@@ -140,6 +140,8 @@ async def follow_redirect(
     for url in redirected.urls:
         try:
             address = replace(parse_address(url), was_plain=False)
+            if address.unix:
+                continue  # a file of this host, which some server chose: neither TLS nor a certificate there
             active = await open_connection(address, trust, now, on_pin=on_pin)
         except (ValueError, TrueNASError):
             continue

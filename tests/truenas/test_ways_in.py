@@ -108,6 +108,18 @@ async def test_the_active_node_is_only_spoken_to_over_tls(sent: list[str]) -> No
         assert "".join(sent).count(SECRET) == 1, "the one to the standby node"
 
 
+async def test_no_server_leads_the_key_to_a_unix_socket(tmp_path: Path, sent: list[str]) -> None:
+    """A Unix socket counts as safe because the user named it; one that a server names is anybody's."""
+    path = tmp_path / "anybody.sock"
+    async with Simulator(NEW, unix_path=path, unix_user=None) as anybody, Simulator(NEW) as standby:
+        standby.faults.ha_redirect = [f"unix://{path}"]
+        with pytest.raises(Redirected):
+            await open_session(login_at(standby.url), now, on_pin=Told())
+
+        assert methods(anybody) == []
+        assert "".join(sent).count(SECRET) == 1, "the one to the standby node"
+
+
 @pytest.mark.parametrize("trust", ["fingerprint", "pin", "none"])
 async def test_a_node_with_another_certificate_is_not_the_other_half_of_the_pair(trust: str) -> None:
     """Nobody vouches for the addresses that a login is redirected to."""
