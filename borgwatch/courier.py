@@ -14,8 +14,16 @@ from typing import Protocol
 from borgwatch.journal import Pending
 from borgwatch.model import Alert
 from borgwatch.truenas.client import RETRY_LATER, Client, back_off
-from borgwatch.truenas.delivery import Delivered, Mailed, deliver_all, lost
-from borgwatch.truenas.errors import NOT_AUTHENTICATED, CallFailed, ConnectionLost, NoAnswer, TrueNASError, Verdict
+from borgwatch.truenas.delivery import Delivered, Mailed, down_the_ladder, lost, show_all
+from borgwatch.truenas.errors import (
+    NOT_AUTHENTICATED,
+    CallFailed,
+    ConnectionLost,
+    NoAnswer,
+    NotShown,
+    TrueNASError,
+    Verdict,
+)
 from borgwatch.truenas.session import Session
 from borgwatch.truenas.subscriptions import Heard
 
@@ -66,6 +74,7 @@ class Courier:
         self._receipts = receipts
         self._poked = asyncio.Event()
         self._not_before: dict[int, float] = {}
+        self._wait_anyway: set[int] = set()  # what would do harm if it was tried again soon, in a new session too
         self._look_for_lost = False
         self._shown: dict[str, str] = {}
         client.on_ready = self.reconnected
@@ -81,7 +90,7 @@ class Courier:
         What it refused is worth another try, and what it showed it may have lost: alerts live in its memory, and a
         crash loses up to an hour of them (25.04 to 27).
         """
-        self._not_before.clear()
+        self._not_before = {seq: when for seq, when in self._not_before.items() if seq in self._wait_anyway}
         self._shown.clear()
         self._look_for_lost = True
         self._poked.set()
@@ -126,6 +135,7 @@ class Courier:
         pending = self._outbox.pending()
         now = time.monotonic()
         self._not_before = {item.seq: when for item in pending if (when := self._not_before.get(item.seq, 0)) > now}
+        self._wait_anyway &= self._not_before.keys()
         due = [item for item in pending if item.seq not in self._not_before]
         for start in range(0, len(due), BATCH):
             session = self._client.session_now
@@ -138,14 +148,24 @@ class Courier:
         began = time.monotonic()
         keys = {item.alert.key for item in batch}
         self._shown = {uuid: key for uuid, key in self._shown.items() if key not in keys}  # what follows is our doing
-        results = list(zip(batch, await deliver_all(session, [item.alert for item in batch]), strict=True))
-        took = time.monotonic() - began
-        self._strike_off([(item, result) for item, result in results if not isinstance(result, TrueNASError)], took)
-        failed = [(item, result) for item, result in results if isinstance(result, TrueNASError)]
+        shown: list[tuple[Pending, Delivered | Mailed]] = []
+        failed: list[tuple[Pending, TrueNASError]] = []
+        for item, first in zip(batch, await show_all(session, [item.alert for item in batch]), strict=True):
+            is_hopeless = isinstance(first, TrueNASError) and any(_breaks_session(error) for _, error in failed)
+            result = first if is_hopeless else await down_the_ladder(session, item.alert, first)
+            if isinstance(result, Mailed):  # at once: a mail whose record is lost is sent again
+                self._strike_off([(item, result)], time.monotonic() - began)
+            elif isinstance(result, Delivered):
+                shown.append((item, result))
+            else:
+                failed.append((item, result))
+        self._strike_off(shown, time.monotonic() - began)
         queue -= len(batch) - len(failed)
         for item, error in failed:
             wait = delay if error.verdict is Verdict.RETRY_NOW else RETRY_LATER
-            self._not_before[item.seq] = began + wait
+            self._not_before[item.seq] = time.monotonic() + wait
+            if error.verdict is Verdict.RETRY_LATER and not isinstance(error, NotShown):
+                self._wait_anyway.add(item.seq)
             self._receipts.undelivered(item.alert, error, queue, wait)
         session_holds = not any(_breaks_session(error) for _, error in failed)
         if not session_holds:  # a call without an answer keeps one of the connection's few slots

@@ -249,6 +249,53 @@ async def test_27_is_mailed_once_and_again_only_when_people_are_to_be_told() -> 
         assert site.outbox.pending() == []
 
 
+async def test_a_mail_server_that_is_down_is_not_given_the_same_mail_again_and_again() -> None:
+    """TrueNAS keeps a mail that could not go out, and sends it later: each try would be one more, in any session."""
+    refusal = {"code": -32001, "message": "Method call error", "data": {"error": 14, "reason": "Connection refused"}}
+    async with simulator("27-master") as nas, _at_work(nas.url) as site:
+        nas.faults.error["mail.send"] = refusal
+        site.put(_of(1))
+        await site.until(lambda witness: witness.refusals)
+        await nas.reboot(lose_alerts=True)
+        await site.until(lambda witness: len(witness.readies) == 2)
+        site.put(_of(2))
+        await site.until(lambda witness: len(witness.refusals) == 2)
+
+        assert methods(nas).count("mail.send") == 2, "one for each alert"
+        assert [(error.verdict, retry_in) for _, error, _, retry_in in site.witness.refusals] == [
+            (Verdict.RETRY_LATER, RETRY_LATER)
+        ] * 2
+
+
+async def test_a_mail_that_was_taken_without_an_answer_is_not_sent_anew_in_the_next_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("borgwatch.truenas.session.JOB_TIMEOUT", 0.2)
+    async with simulator("27-master") as nas, _at_work(nas.url) as site:
+        nas.faults.never_answer = {"mail.send"}
+        site.put(_of(1))
+        await site.until(lambda witness: len(witness.readies) == 2)
+        site.put(_of(2))
+        await site.until(lambda witness: len(witness.readies) == 3)
+
+        assert [mail["subject"] for mail in nas.mails] == ["borgwatch: failed 1", "borgwatch: failed 2"]
+
+
+async def test_a_stop_amid_many_mails_sends_at_most_one_of_them_again() -> None:
+    """Each is written down before the next goes out: unlike an alert, a mail is not left alone when it is there."""
+    outbox = Outbox()
+    outbox.put(*map(_of, range(5)))
+    async with simulator("27-master") as nas:
+        async with _at_work(nas.url, outbox):
+            async with asyncio.timeout(5):
+                while len(nas.mails) < 4:  # noqa: ASYNC110 - the simulator tells nobody of its mails
+                    await asyncio.sleep(0)
+        async with _at_work(nas.url, outbox) as site:
+            await site.until(lambda _: not outbox.pending())
+
+        assert len(nas.mails) <= 6
+
+
 async def test_a_user_who_dismisses_an_alert_is_noticed_and_our_own_removals_are_not() -> None:
     async with simulator(NEW) as nas, _at_work(nas.url) as site:
         site.put(_of(1), _of(2, level=Level.WARNING), _of(3))

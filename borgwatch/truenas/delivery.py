@@ -1,11 +1,12 @@
 """Alerts raised, read back, cleared. What is not in `alert.list` as we sent it has not been delivered.
 
-`deliver_all` makes TrueNAS show what some alerts ask for: it looks once at what is shown, does what is missing, a few
+`show_all` makes TrueNAS show what some alerts ask for: it looks once at what is shown, does what is missing, a few
 calls at a time, and looks again. Only that second look makes a `Delivered`. It may be called again for the same
 alerts at any time: what is shown already is left alone, so a crash between delivery and its record shows nothing
 twice.
 
-Where this TrueNAS or this key takes no alerts, they go down the ladder (`ladder`) and become mails.
+Where this TrueNAS or this key takes no alerts, they go `down_the_ladder` and become mails. Those are never left alone:
+whoever carries many writes each down before the next. `deliver_all` does both for a few.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from borgwatch.truenas.ladder import Rung
 from borgwatch.truenas.mail import Mailed, send_mail
 from borgwatch.truenas.session import Session
 
-__all__ = ["Delivered", "Mailed", "Todo", "deliver", "deliver_all", "lost", "todo"]
+__all__ = ["Delivered", "Mailed", "Todo", "deliver", "deliver_all", "down_the_ladder", "lost", "show_all", "todo"]
 
 AT_ONCE = 8
 """Calls under way at a time: TrueNAS runs ten of a connection and refuses the twenty-first."""
@@ -72,11 +73,12 @@ async def deliver(session: Session, alert: Alert) -> Delivered | Mailed:
 
 async def deliver_all(session: Session, alerts: Sequence[Alert]) -> list[Delivered | Mailed | TrueNASError]:
     """Make TrueNAS show what `alerts` (of different keys) ask for, or mail it; returns what became of each."""
-    shown = await _show_all(session, alerts)
-    return [await _down_the_ladder(session, alert, result) for alert, result in zip(alerts, shown, strict=True)]
+    shown = await show_all(session, alerts)
+    return [await down_the_ladder(session, alert, result) for alert, result in zip(alerts, shown, strict=True)]
 
 
-async def _show_all(session: Session, alerts: Sequence[Alert]) -> list[Delivered | TrueNASError]:
+async def show_all(session: Session, alerts: Sequence[Alert]) -> list[Delivered | TrueNASError]:
+    """Make TrueNAS show what `alerts` (of different keys) ask for; returns the proof of each, or why there is none."""
     try:
         before = await _listed(session)
     except TrueNASError as error:
@@ -89,10 +91,10 @@ async def _show_all(session: Session, alerts: Sequence[Alert]) -> list[Delivered
     return [error or _proof(alert, after, session.classes) for alert, error in zip(alerts, errors, strict=True)]
 
 
-async def _down_the_ladder(
+async def down_the_ladder(
     session: Session, alert: Alert, result: Delivered | TrueNASError
 ) -> Delivered | Mailed | TrueNASError:
-    """Mail what can not be shown, and the end of what was mailed."""
+    """Mail what can not be shown, and the end of what was mailed; `result` is what `show_all` made of the alert."""
     if isinstance(result, NotShown) and alert.raised:
         result = await _with_policy(session, alert, result)
     why = session.ladder.no_alert if _is_no_way(result) else ""

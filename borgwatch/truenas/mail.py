@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from borgwatch.matching.templates import one_line
 from borgwatch.model import Alert
 from borgwatch.redact import redact
-from borgwatch.truenas.errors import CallFailed, Verdict
+from borgwatch.truenas.errors import NOT_AUTHENTICATED, CallFailed, NoAnswer, Verdict
 from borgwatch.truenas.session import Session
 
 __all__ = ["Mailed", "mail_of", "send_mail"]
@@ -40,10 +40,21 @@ def mail_of(alert: Alert, why: str) -> dict[str, str]:
 
 
 async def send_mail(session: Session, alert: Alert, why: str) -> Mailed:
-    """Send an alert as a mail if people are to be told anew; raises `TrueNASError` if TrueNAS does not take it."""
+    """Send an alert as a mail if people are to be told anew; raises `TrueNASError` if TrueNAS does not take it.
+
+    A mail that failed is not tried again soon: TrueNAS keeps what its mail server did not take and sends it itself
+    later (25.04 to 27), and one without an answer may have gone out. Each try would be one more mail.
+    """
     if not alert.renotify:
         return Mailed(alert.raised, why, told=False)
-    if await session.run_job("mail.send", mail_of(alert, why)) is False:  # true on 25.x, null on 26 and later
+    try:
+        answer = await session.run_job("mail.send", mail_of(alert, why))
+    except (CallFailed, NoAnswer) as error:
+        is_logged_out = isinstance(error, CallFailed) and error.errno == NOT_AUTHENTICATED
+        if error.verdict is Verdict.RETRY_NOW and not is_logged_out:
+            error.verdict = Verdict.RETRY_LATER
+        raise
+    if answer is False:  # true on 25.x, null on 26 and later
         raise CallFailed(
             "mail.send: TrueNAS is not allowed to send mail (its network activity is switched off)",
             Verdict.USER, -32001, None, "",
