@@ -75,6 +75,7 @@ class Courier:
         self._poked = asyncio.Event()
         self._not_before: dict[int, float] = {}
         self._wait_anyway: set[int] = set()  # what would do harm if it was tried again soon, in a new session too
+        self._refused: set[int] = set()  # what this session has no right to do: rights are read at the login
         self._look_for_lost = False
         self._shown: dict[str, str] = {}
         client.on_ready = self.reconnected
@@ -91,6 +92,7 @@ class Courier:
         crash loses up to an hour of them (25.04 to 27).
         """
         self._not_before = {seq: when for seq, when in self._not_before.items() if seq in self._wait_anyway}
+        self._refused.clear()
         self._shown.clear()
         self._look_for_lost = True
         self._poked.set()
@@ -137,6 +139,9 @@ class Courier:
         self._not_before = {item.seq: when for item in pending if (when := self._not_before.get(item.seq, 0)) > now}
         self._wait_anyway &= self._not_before.keys()
         due = [item for item in pending if item.seq not in self._not_before]
+        if any(item.seq in self._refused for item in due):
+            await self._client.drop()
+            return delay
         for start in range(0, len(due), BATCH):
             session = self._client.session_now
             if session is None or not await self._carry(session, due[start : start + BATCH], len(due) - start, delay):
@@ -166,6 +171,8 @@ class Courier:
             self._not_before[item.seq] = time.monotonic() + wait
             if error.verdict is Verdict.RETRY_LATER and not isinstance(error, NotShown):
                 self._wait_anyway.add(item.seq)
+            if error.verdict is Verdict.USER and session.ladder.no_alert:
+                self._refused.add(item.seq)
             self._receipts.undelivered(item.alert, error, queue, wait)
         session_holds = not any(_breaks_session(error) for _, error in failed)
         if not session_holds:  # a call without an answer keeps one of the connection's few slots

@@ -221,6 +221,19 @@ async def test_a_lesser_key_keeps_everything_and_waits_long() -> None:
         assert creations(nas) == []
 
 
+async def test_rights_that_were_given_meanwhile_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are read at the login: the retry of what was refused is a new one."""
+    monkeypatch.setattr("borgwatch.courier.RETRY_LATER", 0.2)
+    async with Simulator(NEW, keys=[Key("svc", SECRET, ("READONLY_ADMIN",))]) as nas, _at_work(nas.url) as site:
+        site.put(_of(1))
+        await site.until(lambda witness: witness.refusals)
+        nas.keys[0].roles = ("FULL_ADMIN",)
+        await site.until(lambda witness: witness.proofs)
+
+        assert _texts(nas) == {"failed 1"}
+        assert len(site.witness.readies) == 2
+
+
 async def test_27_without_mail_keeps_everything_and_waits_long() -> None:
     async with simulator("27-master", mail=False) as nas, _at_work(nas.url) as site:
         site.put(_of(1))
