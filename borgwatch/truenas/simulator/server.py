@@ -295,7 +295,6 @@ class Simulator:
 
     async def _listen_unix(self, path: Path) -> None:
         """Listen at the middleware's own socket: no nginx in between, and the peer's process tells its user."""
-        await asyncio.to_thread(path.unlink, missing_ok=True)
 
         async def handler(connection: ServerConnection) -> None:
             origin = Origin(address="", secure=True, certificate_hash=None)

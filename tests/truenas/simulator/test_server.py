@@ -7,6 +7,7 @@ import json
 import ssl
 import urllib.request
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,18 @@ from borgwatch.truenas.simulator import PROFILES, Simulator, make_certificate
 from borgwatch.truenas.simulator.frames import BadFrame, parse_request
 
 SCRUB = ("ScrubNotStarted", {"pool": "borgwatch:r", "text": "repository locked"})
+
+
+async def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    """`--unix-socket` may name the wrong path."""
+    path = tmp_path / "thesis.txt"
+    path.write_text("years of work")
+    nas = Simulator(unix_path=path)
+    with pytest.raises(OSError, match="already in use"):
+        await nas.start()
+    await nas.stop()
+
+    assert path.read_text() == "years of work"
 
 
 async def test_a_restart_takes_the_same_ports_and_keeps_the_alerts(open_client: Any) -> None:
