@@ -57,7 +57,7 @@ def _introduce(settings: Settings) -> None:
     truenas = settings.truenas
     if not truenas.enabled:
         log.warning("truenas.off", note="NOTIFY_TRUENAS_ENABLED is not true: watching and logging only")
-    elif truenas.address is None or truenas.key is None:
+    elif truenas.address is None or (truenas.key is None and not truenas.address.unix):
         log.error("truenas.unusable", error="address or API key is missing or wrong: nothing can be delivered")
     else:
         if truenas.address.was_plain:

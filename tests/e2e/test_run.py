@@ -178,6 +178,19 @@ async def test_without_a_key_it_watches_and_says_that_nothing_can_be_delivered(
     assert keys(nas) == [KEY]
 
 
+async def test_over_the_unix_socket_it_misses_no_key(settings: dict[str, str], log: Path, tmp_path: Path) -> None:
+    path = tmp_path / "middlewared.sock"
+    async with Simulator(unix_path=path) as nas:
+        del settings["NOTIFY_TRUENAS_API_KEY"]
+        async with running({**settings, "NOTIFY_TRUENAS_API_URL": f"unix://{path}"}) as service:
+            await service.line_with("truenas.ready", "unix socket")
+            append(log, LOCKED)
+            await service.line_with("alert.raised", KEY)
+            assert not any("truenas.unusable" in line for line in service.lines)
+            await service.end()
+        assert keys(nas) == [KEY]
+
+
 async def test_not_enabled_means_watched_and_logged_and_no_connection(
     nas: Simulator, settings: dict[str, str], log: Path
 ) -> None:
