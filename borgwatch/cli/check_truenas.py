@@ -200,16 +200,17 @@ async def _check_mail(session: Session, steps: Steps) -> None:
 
 
 async def _round_trip(settings: Settings, session: Session, steps: Steps) -> None:
+    moment = now()
     alert = Alert(
         key=alert_key(settings.instance, "borgwatch-check", "backup"),
         job="borgwatch-check",
         operation="backup",
         outcome="warning",
         level=Level.WARNING,
-        text="borgwatch check: this alert is a test and goes away by itself",
+        text=f"borgwatch check: this alert is a test and goes away by itself ({moment:%Y-%m-%d %H:%M:%S.%f})",
         raised=True,
         event_id="check",
-        time=now(),
+        time=moment,
     )
     proof = await deliver(session, alert)
     if isinstance(proof, Mailed):
