@@ -76,12 +76,15 @@ class TrueNASSettings:
     def verification(self) -> Verify:
         """What is done in the end.
 
-        For a `ws://` address, over which no certificate was ever checked, `true` means to pin the one seen first.
+        For a `ws://` address, over which no certificate was ever checked, `true` means to pin the one seen first. With
+        a fingerprint the certificate is checked, whatever else was said.
         """
+        if self.fingerprint is not None:
+            return Verify.FULL
         was_plain = self.address is not None and self.address.was_plain
         if self.verify is Verify.NONE:
             return Verify.NONE
-        if was_plain and not (self.ca_file or self.fingerprint):
+        if was_plain and not self.ca_file:
             return Verify.PIN
         return self.verify or Verify.FULL
 

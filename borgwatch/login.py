@@ -22,13 +22,12 @@ def login_for(truenas: TrueNASSettings, pins: PinStore) -> Login | None:
     if truenas.address is None or (truenas.key is None and not truenas.address.unix):
         return None
     verification = truenas.verification
-    by_fingerprint = truenas.fingerprint is not None
     trust = Trust(
-        verify=verification is Verify.FULL and not by_fingerprint,
+        verify=verification is Verify.FULL and truenas.fingerprint is None,
         ca_file=truenas.ca_file,
         server_name=truenas.server_name,
         fingerprint=truenas.fingerprint,
-        pins=pins if verification is Verify.PIN and not by_fingerprint else None,
+        pins=pins if verification is Verify.PIN else None,
         allow_plain=truenas.allow_plain,
     )
     key = ApiKey(truenas.key) if truenas.key is not None else None

@@ -429,3 +429,14 @@ def test_one_class_may_stand_for_everything() -> None:
 def test_the_unix_socket_needs_no_key() -> None:
     settings = {"NOTIFY_TRUENAS_ENABLED": "true", "NOTIFY_TRUENAS_API_URL": "unix:///run/middleware/middlewared.sock"}
     assert load(settings).problems == ()
+
+
+@pytest.mark.parametrize("verify", ["true", "pin", "false"])
+@pytest.mark.parametrize("scheme", ["wss", "ws"])
+def test_a_fingerprint_is_a_check_whatever_else_was_said(verify: str, scheme: str) -> None:
+    settings = load({
+        "NOTIFY_TRUENAS_API_URL": f"{scheme}://nas", "NOTIFY_TRUENAS_VERIFY_SSL": verify,
+        "NOTIFY_TRUENAS_FINGERPRINT": FINGERPRINT,
+    })  # fmt: skip
+
+    assert settings.truenas.verification is Verify.FULL

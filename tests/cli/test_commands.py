@@ -288,6 +288,25 @@ async def test_check_walks_every_step_and_sends_a_real_alert(nas: Simulator, tmp
     assert nas.alerts == []
 
 
+async def test_check_is_not_content_with_the_test_alert_that_an_earlier_one_left(nas: Simulator) -> None:
+    nas.faults.error["alert.dismiss"] = {"code": -32001, "data": {"error": 14, "reason": "[EFAULT] no"}}
+    first = await borgwatch("check", "--send", settings=inherited(nas))
+    del nas.faults.error["alert.dismiss"]
+    assert "WRONG  alert" in first.out
+    assert len(nas.alerts) == 1
+
+    second = await borgwatch("check", "--send", settings=inherited(nas))
+    assert "ok     alert     cleared, and read back as gone" in second.out
+    assert [method for method, _ in nas.calls].count("alert.oneshot_create") == 2
+    assert nas.alerts == []
+
+
+async def test_check_does_not_call_a_certificate_unchecked_that_a_fingerprint_checks(nas: Simulator) -> None:
+    done = await borgwatch("check", settings=inherited(nas, NOTIFY_TRUENAS_FINGERPRINT=nas.fingerprint))
+    assert "ok     tls" in done.out
+    assert "is not checked" not in done.out
+
+
 async def test_check_says_what_to_do_for_each_thing_that_is_wrong(nas: Simulator, tmp_path: Path) -> None:
     settings = {"BORGWATCH_WATCH": str(tmp_path / "no"), "BORGWATCH_STATE": str(tmp_path / "none" / "state")}
     done = await borgwatch(
