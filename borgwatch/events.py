@@ -53,6 +53,8 @@ _VERBS: Mapping[str, str] = {
     "startup": "Started",
     "shutdown": "Stopping",
 }
+_VAGUE = 5
+"""Evidence of less weight says that something broke, but not what."""
 _SILENT = frozenset({("delete", Outcome.SUCCESS), ("delete", Outcome.WARNING)})
 """Outcomes of housekeeping that nobody wants to hear of."""
 
@@ -141,7 +143,8 @@ def _message(run: Run, told: Evidence | None, fields: Mapping[str, FieldValue]) 
     if run.outcome is Outcome.STALLED:
         return f"It began at {run.started.isoformat(timespec='seconds')} and then fell silent"
     message = (told.message if told else "") or _summary(fields)
-    cause = fields.get("cause")
+    is_vague = told is not None and told.weight < _VAGUE
+    cause = fields.get("cause") or (fields.get("exception") if is_vague else None)
     return f"{message} ({cause})" if cause and str(cause) not in message else message
 
 

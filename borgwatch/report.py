@@ -26,7 +26,10 @@ __all__ = ["LogReport", "Report"]
 
 _SAY_AGAIN_AFTER = 3600.0  # seconds after which a trouble that lasts is told once more
 _A_DAY = 86_400.0
-_FIELDS = ("duration", "archive", "files", "original_size", "deduplicated_size", "rc", "warnings", "errors")
+_FIELDS = (
+    "duration", "archive", "files", "original_size", "deduplicated_size", "rc", "warnings", "errors", "failures",
+    "failing_since", "recovered_after",
+)  # fmt: skip
 _TROUBLE = frozenset({Outcome.WARNING, Outcome.FAILURE, Outcome.STALLED, Outcome.MISSED, Outcome.SKIPPED})
 
 

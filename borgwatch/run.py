@@ -19,6 +19,8 @@ far Borg is."""
 COMPACTING, MAYBE_COMPACTING, FINISHED = "compacting", "maybe compacting", "finished"
 """Stages: segments are being compacted (in text, only a listing that broke off makes sure that it is not the backup
 that compacts); everything has been read, or the listing has closed its uppermost directory."""
+RECAP, ACTION = "recap", "action"
+"""Stages: a wrapper repeats what was said before; it begins something new."""
 
 RANK = {
     None: -1,
@@ -103,6 +105,7 @@ class Stream:
 
     `closes` holds the operations that ended with a closing line the last time: where one is missing, that tells.
     `quiet` holds those whose last run began and left no closing line: where that is the habit, it tells nothing.
+    `recap` is when a wrapper began to repeat what was said before.
     `held` is a signal right behind a name in a listing, with what came after it: it may be a part of that name.
     """
 
@@ -112,6 +115,7 @@ class Stream:
     closes: frozenset[str] = frozenset()
     quiet: frozenset[str] = frozenset()
     held: tuple[Signal, ...] = ()
+    recap: datetime | None = None
 
     def last_done(self, operation: str | None) -> Run | None:
         """The run of `operation` that ended last in this session; of any operation where it is None."""

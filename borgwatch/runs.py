@@ -45,11 +45,14 @@ from enum import Enum, auto
 
 from borgwatch.model import Outcome, Phase, Signal
 from borgwatch.run import (
+    ACTION,
     COMPACTING,
     FINISHED,
     ITEM,
     LISTED,
     RANK,
+    RECAP,
+    STAGE,
     Evidence,
     Run,
     Stream,
@@ -67,6 +70,8 @@ RESTART = "container.startup"
 
 _OF_BORG = 5
 """The weight from which a line tells of a failure itself; below it, a wrapper may be speaking of what Borg has told."""
+_RECAP = timedelta(minutes=1)
+"""How long a wrapper repeats itself at most."""
 _MAX_HELD = 16
 """How many signals are held back while one of them is doubtful."""
 _MAX_DONE = 8
@@ -164,6 +169,13 @@ def advance(stream: Stream, signal: Signal, limits: Limits) -> tuple[Stream, tup
 
 
 def _take_in(stream: Stream, signal: Signal, limits: Limits) -> tuple[Stream, tuple[Run, ...]]:
+    if stream.recap is not None:
+        if _is_repeated(stream.recap, signal):
+            tells_more = signal.phase is Phase.DETAIL and stream.open is not None and _compatible(stream.open, signal)
+            return _add(stream, signal) if tells_more else (stream, ())
+        stream = replace(stream, recap=None)
+    if signal.captured.get(STAGE) == RECAP:
+        stream = replace(stream, recap=signal.read_at)
     ended: tuple[Run, ...] = ()
     run = stream.open
     if run is not None and signal.time is not None and run.seen is not None:
@@ -175,6 +187,12 @@ def _take_in(stream: Stream, signal: Signal, limits: Limits) -> tuple[Stream, tu
     kind = _kind(stream, signal)
     stream, more = _HANDLERS[ACTIONS[stream.open is not None, kind]](stream, signal)
     return stream, ended + more
+
+
+def _is_repeated(since: datetime, signal: Signal) -> bool:
+    """Say whether a wrapper still repeats itself: it does until it sums up, begins something new, or falls silent."""
+    is_end = signal.phase is Phase.EVENT or (signal.phase is Phase.END and signal.operation == ALL)
+    return not is_end and signal.captured.get(STAGE) != ACTION and signal.read_at - since < _RECAP
 
 
 def settle(stream: Stream, quiet_since: datetime, now: datetime, limits: Limits) -> tuple[Stream, tuple[Run, ...]]:
@@ -441,6 +459,8 @@ def _amend(stream: Stream, signal: Signal) -> _Result:
 
 def _sum_up(stream: Stream, signal: Signal) -> _Result:
     """A script's last line: its success is the success of all that is undecided, its trouble that of the first."""
+    if stream.done and stream.open is not None and not (stream.open.operation or stream.open.telling):
+        stream = replace(stream, open=None)  # a few words of the script's own
     runs = (*stream.done, stream.open) if stream.open is not None else stream.done
     if not runs:
         return _open_close(replace(stream, open=None), replace(signal, operation=stream.default_operation))
@@ -452,7 +472,7 @@ def _sum_up(stream: Stream, signal: Signal) -> _Result:
     ended = []
     for run in pending:
         operation = run.operation or stream.default_operation
-        outcome = resolve(operation, run.telling, signal.outcome)
+        outcome = resolve(None, run.telling, signal.outcome)  # damage is damage, whatever a script thinks of it
         ended.append(replace(run, operation=operation, closing=evidence_of(signal), outcome=outcome, closed=True))
     by_id = {run.id: run for run in ended}
     left: tuple[Run, ...] = ()

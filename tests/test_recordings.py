@@ -21,6 +21,7 @@ from borgwatch.run import Stream
 from borgwatch.runs import Limits
 
 DATA = Path(__file__).parent / "data" / "borg-logs"
+MORE = Path(__file__).parent / "data" / "more-logs"
 READ_AT = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 UNNAMED_OPERATIONS = ("init", "delete", "info", "list", "prune")
 DATE = re.compile(rb"Mon Nov 23 \d\d:\d\d:\d\d UTC 2026")
@@ -81,7 +82,17 @@ def _recordings() -> Iterator[Recording]:
         yield Recording(entry["tool"], entry["scenario"], files, expect, operation, only_backup)
 
 
-RECORDINGS = tuple(_recordings())
+def _more_recordings() -> Iterator[Recording]:
+    """Logs of other circumstances; their index names every event, in its order."""
+    for text in (MORE / "index.jsonl").read_text("utf-8").splitlines():
+        entry = json.loads(text)
+        files = (MORE / entry["tool"] / f"{entry['scenario']}.log",)
+        yield Recording(entry["tool"], f"more/{entry['scenario']}", files, tuple(entry["expect"]), "backup")
+
+
+INDEXED = tuple(_recordings())
+RECORDINGS = (*INDEXED, *_more_recordings())
+every_indexed_one = pytest.mark.parametrize("recording", INDEXED, ids=lambda recording: recording.name)
 every_recording = pytest.mark.parametrize("recording", RECORDINGS, ids=lambda recording: recording.name)
 
 
@@ -114,6 +125,7 @@ def test_the_index_names_every_version() -> None:
         "borg-1.2.4",
         "borg-1.4.5",
         "borg-2.0.0b25",
+        "borgmatic-1.8.14",
         "borgmatic-2.1.10",
         "cron-script-borg-1.4.5",
         "docker-borg-client-0.6.2",
@@ -187,7 +199,7 @@ VARIATIONS: dict[str, Callable[[list[bytes]], list[bytes]]] = {
 }
 
 
-@every_recording
+@every_indexed_one
 @pytest.mark.parametrize("variation", VARIATIONS)
 def test_what_is_not_borgs_changes_nothing(recording: Recording, variation: str) -> None:
     assert recording.expect == _events(recording, VARIATIONS[variation](recording.lines))
@@ -220,7 +232,7 @@ def test_two_runs_appended_to_one_file_give_the_events_twice(recording: Recordin
     assert recording.expect * 2 == recording.told(first.events + silent.events + second.events + ended.events)
 
 
-@every_recording
+@every_indexed_one
 def test_reading_a_log_in_pieces_gives_what_reading_it_at_once_gives(recording: Recording) -> None:
     judge = _judge(recording)
     whole = judge.lines({}, _lines(recording.lines))

@@ -21,6 +21,7 @@ class Site(Real):
         log = directory / "watch" / "nas" / "backup.log"
         log.parent.mkdir(parents=True)
         super().__init__(log, directory, options)
+        self.options = options
 
     async def run_and_kill(self) -> int:
         """Run the script and kill Borg, without a chance to say anything, while it makes the archive."""
@@ -31,6 +32,22 @@ class Site(Real):
         for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
             os.kill(int(child), signal.SIGKILL)
         return await process.wait()
+
+    async def check(self) -> int:
+        """Check the repository as a weekly job does, its output appended to the log."""
+        with self.log.open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                "borg", *self.options.split(), "--show-rc", "check", "-v", str(self.repository),
+                env=self._environment, stdout=log, stderr=log,
+            )  # fmt: skip
+        return await process.wait()
+
+    def damage(self) -> None:
+        """Let the disk spoil a part of what Borg has stored."""
+        segment = max((self.repository / "data").glob("*/*"), key=lambda path: path.stat().st_size)
+        with segment.open("r+b") as file:
+            file.seek(segment.stat().st_size // 2)
+            file.write(b"\xff" * 16)
 
     @asynccontextmanager
     async def repository_gone(self) -> AsyncIterator[None]:

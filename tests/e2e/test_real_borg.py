@@ -73,3 +73,25 @@ async def test_every_outcome_of_a_real_backup_shows_in_truenas(borg: str, tmp_pa
     assert outcomes == ["success", "warning", "failure", "failure", "success", "failure", "success"]
     assert journal.pending() == []
     journal.close()
+
+
+@pytest.mark.parametrize("options", ["", "--log-json"], ids=["text", "json"])
+async def test_damage_that_a_real_check_finds_shows_whatever_its_exit_code(
+    borg: str,  # noqa: ARG001 - needs a real Borg
+    tmp_path: Path,
+    options: str,
+) -> None:
+    """Borg ends with a mere warning (rc 1) where a check finds damage."""
+    site = Site(tmp_path, options)
+    await site.prepare()
+    async with Simulator() as nas, running(settings_for(nas, tmp_path)) as service:
+        assert await site.run() == 0
+        assert await site.check() == 0
+        await service.line_with("run.finished", "operation=verify", "outcome=success")
+        assert bell(nas) == {}
+
+        site.damage()
+        assert await site.check() == 1
+        await nas.changed(lambda nas: "borgwatch:main:nas:verify" in bell(nas), 20)
+        assert "Stop pruning" in bell(nas)["borgwatch:main:nas:verify"]
+        assert await service.end() == 0
