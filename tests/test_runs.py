@@ -11,6 +11,7 @@ from borgwatch import runs
 from borgwatch.model import Outcome, Phase, Signal
 from borgwatch.run import RANK, Evidence, Run, Stream, resolve
 from borgwatch.runs import ACTIONS, Action, Kind, Limits, advance, finish, settle
+from tests import draw_runs
 
 T0 = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 LIMITS = Limits()
@@ -507,3 +508,17 @@ def test_nothing_is_changed_in_place() -> None:
     assert Stream() == before
     assert script.stream == replace(script.stream)
     assert frozenset({"backup"}) == script.stream.closes
+
+
+def test_the_drawing_in_the_documents_is_that_of_the_table() -> None:
+    text = draw_runs.DOCUMENT.read_text("utf-8")
+
+    assert draw_runs.redrawn(text) == text, "run: python -m tests.draw_runs"
+
+
+def test_the_drawing_says_of_every_action_whether_a_run_is_open_then() -> None:
+    for (is_open, kind), (prepared, signal, _) in ROWS.items():
+        action = ACTIONS[is_open, kind]
+        script = Script(prepared.stream).say(*signal)
+        after = draw_runs.LEAVES_OPEN[action]
+        assert (script.stream.open is not None) == (is_open if after is None else after), (is_open, kind)
