@@ -17,6 +17,7 @@ from typing import Any
 
 from borgwatch.deadman import Expectation
 from borgwatch.errors import ConfigError
+from borgwatch.expectations import read_expectations
 from borgwatch.model import EVENT_NAMES, OPERATIONS
 from borgwatch.policy import DEFAULT_EVENTS, EventFilter, unknown_patterns
 from borgwatch.redact import redact, register_secret
@@ -335,7 +336,7 @@ def _read_file(environ: Mapping[str, str], values: dict[str, object], problems: 
                 for name, value in document.mapping(node, "truenas", inner).items():
                     _take_node(document, f"truenas.{name}", value, values)
             elif key == "expect" and isinstance(node, SequenceNode):
-                values["expect"] = _expectations(document, node)
+                values["expect"] = read_expectations(document, node)
             else:
                 _take_node(document, key, node, values)
     problems.extend(document.problems)
@@ -371,33 +372,6 @@ def _sources(document: Document, node: Node) -> tuple[SourceSetting, ...]:
             operation = document.choice(entries["operation"], "operation", (*OPERATIONS, "other"))
         sources.append(SourceSetting(texts.get("path") or "", texts.get("job"), operation))
     return tuple(sources)
-
-
-def _expectations(document: Document, node: Node) -> tuple[Expectation, ...]:
-    """Read `expect:` written as a list: which operation of which jobs is to succeed how often."""
-    table = []
-    for item in document.items(node, "expect"):
-        entries = document.mapping(item, "an expectation", ("job", "operation", "within", "remind"))
-        if "within" not in entries:
-            document.fault(item, "an expectation must say within: (a span such as 26h)")
-            continue
-        job = document.text(entries["job"], "job") if "job" in entries else "*"
-        operation = document.choice(entries["operation"], "operation", OPERATIONS) if "operation" in entries else None
-        within, remind = (
-            _span_of(document, entries[key], key) if key in entries else None for key in ("within", "remind")
-        )
-        if within is not None:
-            table.append(Expectation(job or "*", operation or "backup", within, remind))
-    return tuple(table)
-
-
-def _span_of(document: Document, node: Node, key: str) -> timedelta | None:
-    text = document.text(node, key)
-    try:
-        return parse_span(text) if text is not None else None
-    except ValueError as error:
-        document.fault(node, f"{key}: {error} (it is {text!r})")
-        return None
 
 
 def _contradictions(settings: Settings, said: str) -> list[str]:

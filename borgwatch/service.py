@@ -52,7 +52,7 @@ class Service:
         self.pipeline = Pipeline(
             self._trees(),
             Judge(Matcher(self.rules.rules), self._limits, Roles(settings.watch, settings.sources)),
-            Plan(settings.events, settings.expect, settings.instance, repetitions(self.rules.rules)),
+            self._plan(),
             journal,
             now,
         )
@@ -60,6 +60,11 @@ class Service:
         self._waker: Waker | None = None
         self._client: Client | None = None
         self._courier: Courier | None = None
+
+    def _plan(self) -> Plan:
+        """Put together what settings and rule files say; what rule files expect stands before the settings."""
+        expect = (*self.rules.expectations, *self._settings.expect)
+        return Plan(self._settings.events, expect, self._settings.instance, repetitions(self.rules.rules))
 
     def _trees(self) -> dict[str, Tree]:
         """Make a tree for each directory; what is in one that was never looked at is the past."""
@@ -178,7 +183,7 @@ class Service:
             return
         self.rules = rules
         self.pipeline.judge = replace(self.pipeline.judge, matcher=Matcher(rules.rules))
-        self.pipeline.plan = replace(self.pipeline.plan, repetitions=repetitions(rules.rules))
+        self.pipeline.plan = self._plan()
         self._report.reloaded(len(rules.rules))
         if self._waker is not None:
             self._waker.poke()

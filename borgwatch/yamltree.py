@@ -12,10 +12,13 @@ import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
 import yaml
+
+from borgwatch.spans import parse_span
 
 __all__ = ["Document", "Node", "ScalarNode", "SequenceNode", "moved_to", "nearest"]
 
@@ -182,6 +185,15 @@ class Document:
             return int(node.value)
         self.fault(node, f"{what} must be a whole number, not {_kind(node)}")
         return None
+
+    def span(self, node: Node, what: str) -> timedelta | None:
+        """Read a span of time such as `26h`."""
+        text = self.text(node, what)
+        try:
+            return parse_span(text) if text is not None else None
+        except ValueError as error:
+            self.fault(node, f"{what} {error} (it is {text!r})")
+            return None
 
     def choice(self, node: Node, what: str, options: Collection[str]) -> str | None:
         """Read one of a few words."""

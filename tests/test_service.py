@@ -234,17 +234,22 @@ async def test_a_reload_tries_truenas_again_at_once(nas: Simulator, tmp_path: Pa
         await told.until(lambda: told.sessions)
 
 
-TAPE = "schema: 1\npack: my\nrules: [{id: tape, match: {text|contains: tape is full}, emit: backup.failure}]\n"
+TAPE = """schema: 1
+pack: my
+expect: [{job: nas, within: 26h}]
+rules: [{id: tape, match: {text|contains: tape is full}, emit: backup.failure}]
+"""
 
 
 async def test_changed_rule_files_are_read_again_without_being_asked(nas: Simulator, tmp_path: Path, log: Path) -> None:
     """The directory may come only later, as a mount does."""
     told = Told()
-    async with at_work(settings_for(nas, tmp_path), told) as service:
+    async with at_work(settings_for(nas, tmp_path, BORGWATCH_EXPECT="2d"), told) as service:
         (tmp_path / "rules").mkdir()
         (tmp_path / "rules" / "my.yaml").write_text(TAPE)
         await told.until(lambda: told.reloads)
         assert service.rules.rules[0].id == "my.tape"
+        assert [row.job for row in service.pipeline.plan.expect] == ["nas", "*"]
         log.write_text("the tape is full\n")
         await nas.changed(lambda nas: nas.alerts)
         (tmp_path / "rules" / "my.yaml").unlink()
@@ -268,5 +273,5 @@ async def test_broken_rules_leave_the_old_ones_in_place_and_are_told_once(
         rules.write_text(TAPE)
         await told.until(lambda: told.reloads)
     assert told.problems == [
-        ("rules.rejected", f"{rules}:4:1: unknown key 'rulez' in a rule file (did you mean 'rules'?)"),
+        ("rules.rejected", f"{rules}:5:1: unknown key 'rulez' in a rule file (did you mean 'rules'?)"),
     ]

@@ -45,7 +45,7 @@ async def _run(settings: Settings) -> None:
         _introduce(settings)
         with service.signals():
             await service.run(
-                on_ready=lambda: _say_ready(settings, service), on_caught_up=lambda: _say_deadman(settings, service)
+                on_ready=lambda: _say_ready(settings, service), on_caught_up=lambda: _say_deadman(service)
             )
     finally:
         journal.close()
@@ -71,21 +71,22 @@ def _introduce(settings: Settings) -> None:
 
 def _say_ready(settings: Settings, service: Service) -> None:
     log = get_logger()
+    expect = service.pipeline.plan.expect
     log.info(
         "ready",
         watch=",".join(map(str, settings.watch)),
         packs=",".join(pack.name for pack in service.rules.packs),
         rules=len(service.rules.rules),
         notify=",".join(settings.events.patterns),
-        expect=",".join(f"{row.job}:{row.operation}:{span_text(row.within)}" for row in settings.expect) or "off",
+        expect=",".join(f"{row.job}:{row.operation}:{span_text(row.within)}" for row in expect) or "off",
         jobs=len({job for job, _ in service.pipeline.jobs}),
     )
 
 
-def _say_deadman(settings: Settings, service: Service) -> None:
+def _say_deadman(service: Service) -> None:
     log = get_logger()
     for (job, operation), state in sorted(service.pipeline.jobs.items()):
-        row = expected(settings.expect, job, operation)
+        row = expected(service.pipeline.plan.expect, job, operation)
         if row is not None and (last := state.last_success) is not None:
             due = (last + row.within).isoformat()
             log.info("deadman.armed", job=job, operation=operation, last_success=last.isoformat(), due=due)

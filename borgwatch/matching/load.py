@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
+from borgwatch.deadman import Expectation
 from borgwatch.matching.read_pack import Base, read_pack
-from borgwatch.matching.rules import Expectation, Pack, Rule
+from borgwatch.matching.rules import Pack, Rule
 from borgwatch.yamltree import Document, nearest
 
 __all__ = ["SUFFIXES", "RuleSet", "load_rules", "parse_pack", "shipped_rules_dir"]

@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
+from borgwatch.expectations import read_expectations
 from borgwatch.matching.conditions import BUILT_IN_FIELDS, AllOf, Condition, FieldTest
 from borgwatch.matching.patterns import PatternError
 from borgwatch.matching.read_conditions import ConditionReader, job_test, path_test
 from borgwatch.matching.read_samples import read_samples
-from borgwatch.matching.rules import Expectation, Pack, Rule
+from borgwatch.matching.rules import Pack, Rule
 from borgwatch.matching.templates import Template, TemplateError
 from borgwatch.matching.vocabulary import (
     DEFAULTS,
-    EXPECTATION,
     LEVELS,
     MAX_WEIGHT,
     OPERATIONS_OF_RULES,
@@ -33,8 +33,7 @@ from borgwatch.matching.vocabulary import (
     Keys,
     required,
 )
-from borgwatch.model import EVENT_NAMES, OPERATIONS, Level, Outcome, Phase
-from borgwatch.spans import parse_span
+from borgwatch.model import EVENT_NAMES, Level, Outcome, Phase
 from borgwatch.yamltree import Document, Node, moved_to, nearest
 
 __all__ = ["Base", "read_pack"]
@@ -80,7 +79,7 @@ def read_pack(document: Document, bases: dict[str, Base]) -> Pack | None:
         document.place(document.root),
         tuple(reader.rules),
         reader.disabled,
-        tuple(_expectations(document, entries["expect"])) if "expect" in entries else (),
+        read_expectations(document, entries["expect"]) if "expect" in entries else (),
     )
 
 
@@ -88,27 +87,6 @@ def _mapping(document: Document, node: Node, what: str, keys: Keys) -> _Entries:
     entries = document.mapping(node, what, tuple(keys))
     document.require(node, entries, required(keys), what)
     return entries
-
-
-def _expectations(document: Document, node: Node) -> Iterable[Expectation]:
-    for item in document.items(node, "expect"):
-        entries = _mapping(document, item, "an expectation", EXPECTATION)
-        job = document.text(entries["job"], "job") if "job" in entries else "*"
-        operation = document.choice(entries["operation"], "operation", OPERATIONS) if "operation" in entries else None
-        within, remind = _span(document, entries, "within"), _span(document, entries, "remind")
-        if job and within:
-            yield Expectation(job, operation or "backup", within, remind, document.place(item))
-
-
-def _span(document: Document, entries: _Entries, key: str) -> timedelta | None:
-    text = document.text(entries[key], key) if key in entries else None
-    if text is None:
-        return None
-    try:
-        return parse_span(text)
-    except ValueError as error:
-        document.fault(entries[key], f"{key} {error} (it is {text!r})")
-        return None
 
 
 def _without_contradiction(entries: _Entries, layer: _Entries) -> dict[str, Node]:
@@ -158,7 +136,7 @@ class _PackReader:
         if "emit" not in self.defaults:
             self._of_run(self.defaults)
         self._of_both(self.defaults, set(), quiet=True)
-        _span(self.document, self.defaults, "fold")
+        self._span(self.defaults, "fold")
 
     def read(self, node: Node) -> None:
         """Read one rule; it is kept if nothing is wrong with it."""
@@ -232,7 +210,7 @@ class _PackReader:
             captured=self._captured(entries, names),
             weight=weight,
             cooldown=cooldown,
-            fold=_span(document, entries, "fold"),
+            fold=self._span(entries, "fold"),
             samples=tuple(read_samples(document, entries["samples"])) if "samples" in entries else (),
         )
 
@@ -283,7 +261,10 @@ class _PackReader:
         """Read what runs and events have in common; `quiet` where it is not yet known which fields there are."""
         level = self._word(entries, "level", LEVELS)
         next_step = None if quiet else self._template(entries, "next", names)
-        return Level[level] if level else None, next_step, _span(self.document, entries, "cooldown")
+        return Level[level] if level else None, next_step, self._span(entries, "cooldown")
+
+    def _span(self, entries: _Entries, key: str) -> timedelta | None:
+        return self.document.span(entries[key], key) if key in entries else None
 
     def _word(self, entries: _Entries, key: str, options: Iterable[str]) -> str | None:
         return self.document.choice(entries[key], key, tuple(options)) if key in entries else None

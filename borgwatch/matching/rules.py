@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from borgwatch.deadman import Expectation
 from borgwatch.matching.conditions import Condition
 from borgwatch.matching.templates import Template
 from borgwatch.model import FieldValue, Level, Outcome, Phase
 
-__all__ = ["Expectation", "Pack", "Rule", "Sample"]
+__all__ = ["Pack", "Rule", "Sample"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +55,6 @@ class Rule:
     cooldown: timedelta | None = None
     fold: timedelta | None = None
     samples: tuple[Sample, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """What the dead-man's switch is to look for: a success of `operation` at most `within` after the one before.
-
-    `job` is a name or has `*` for any letters. After `remind`, what is still missing is told again; None: never.
-    """
-
-    job: str
-    operation: str
-    within: timedelta
-    remind: timedelta | None = None
-    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)

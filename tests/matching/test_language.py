@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from borgwatch.deadman import Expectation
 from borgwatch.matching.load import load_rules, parse_pack
 from borgwatch.matching.matcher import Matcher
-from borgwatch.matching.rules import Expectation, Pack
+from borgwatch.matching.rules import Pack
 from borgwatch.model import Level, Line, Outcome, Phase, Position, Record, Signal
 from borgwatch.samples import run_samples
 
@@ -270,8 +271,8 @@ def test_a_sample_says_where_its_lines_stand() -> None:
 
 def test_a_file_says_what_it_expects(tmp_path: Path) -> None:
     text = "expect: [{job: nas, operation: prune, within: 8d, remind: 24h}, {within: 26h}]\nrules: []\n"
-    hours = [Expectation("nas", "prune", timedelta(days=8), timedelta(days=1), "mine.yaml:3:10")]
-    hours.append(Expectation("*", "backup", timedelta(hours=26), None, "mine.yaml:3:65"))
+    hours = [Expectation("nas", "prune", timedelta(days=8), timedelta(days=1))]
+    hours.append(Expectation("*", "backup", timedelta(hours=26), None))
     assert list(pack(text).expectations) == hours
     (tmp_path / "mine.yaml").write_text(HEAD + text)
     assert [(it.job, it.within) for it in load_rules([tmp_path]).expectations] == [
