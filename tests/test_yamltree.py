@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -136,3 +138,20 @@ def test_no_text_is_too_odd_to_be_told_of(text: str) -> None:
         assert (name, int(line) > 0, int(column) > 0) == ("f.yaml", True, True)
         assert what.startswith(" ")
         assert "\n" not in what
+
+
+@pytest.mark.parametrize("text", ["[" * 400_000, "a: " + "[" * 60, "[" * 60 + "]" * 60, "{a: " * 60, "- " * 400_000])
+def test_what_is_nested_too_deeply_is_refused_with_its_place(text: str) -> None:
+    """The fast parser would end the process on a stack overflow."""
+    (problem,) = Document.parse(text, "x").problems
+    assert re.match(r"x:1:\d+: not valid YAML: nested more than 50 levels deep$", problem)
+
+
+@pytest.mark.parametrize("with_libyaml", [True, False])
+def test_places_are_the_same_without_libyaml(with_libyaml: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is in all wheels, but not in every build."""
+    monkeypatch.setattr(yaml, "__with_libyaml__", with_libyaml and yaml.__with_libyaml__)
+    document = Document.parse("a: {b: 'x', ü: [1,\n  two]}\n", "x")
+    for node in document.items(document.mapping(document.mapping(document.root, "all")["a"], "a")["ü"], "ü"):
+        document.fault(node, "here")
+    assert document.problems == ["x:1:17: here", "x:2:3: here"]
