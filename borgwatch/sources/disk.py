@@ -12,11 +12,13 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from borgwatch.errors import SourceError
 
 __all__ = [
     "FILE_LIMIT",
+    "Content",
     "OpenFile",
     "RefusedError",
     "Stamp",
@@ -28,6 +30,7 @@ __all__ = [
     "open_file",
     "open_if_there",
     "stamp_at",
+    "stamp_of",
 ]
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK  # a FIFO put in a log's place must not block us
@@ -76,6 +79,15 @@ class Stamp:
         return self.device, self.inode
 
 
+class Content(Protocol):
+    """What can be read of a file, compressed or not, in the moment of one look."""
+
+    stamp: Stamp
+
+    def read(self, at: int, count: int) -> bytes:
+        """Read up to `count` bytes at the offset `at`; fewer only where the content ends."""
+
+
 class OpenFile:
     """A regular file, open for the moment of one look."""
 
@@ -112,7 +124,7 @@ def open_if_there(path: str) -> Iterator[OpenFile | None]:
         yield None
         return
     try:
-        yield OpenFile(descriptor, _stamp(os.fstat(descriptor), path))
+        yield OpenFile(descriptor, stamp_of(os.fstat(descriptor), path))
     finally:
         os.close(descriptor)
 
@@ -120,7 +132,7 @@ def open_if_there(path: str) -> Iterator[OpenFile | None]:
 def stamp_at(path: str) -> Stamp | None:
     """Stat a regular file; None where there is none, `RefusedError` for anything else."""
     try:
-        return _stamp(os.stat(path), path)
+        return stamp_of(os.stat(path), path)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -168,7 +180,8 @@ def explain(where: str, error: OSError) -> tuple[str, str]:
     return (FILE_LIMIT if error.errno in (errno.EMFILE, errno.ENFILE) else where), what
 
 
-def _stamp(found: os.stat_result, path: str) -> Stamp:
+def stamp_of(found: os.stat_result, path: str) -> Stamp:
+    """Make the stamp of what was found at `path`; raise `RefusedError` if it is no regular file."""
     if not stat.S_ISREG(found.st_mode):
         raise RefusedError(f"{path} is {kind(found.st_mode)}, not a file: it is not read")
     return Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)

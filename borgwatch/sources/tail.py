@@ -26,12 +26,15 @@ from pathlib import Path
 from typing import Literal
 
 from borgwatch.model import Line, Position
+from borgwatch.sources.compressed import Unpacker
 from borgwatch.sources.disk import FILE_LIMIT, RefusedError, UnsettledError, explain, open_file, stamp_at
-from borgwatch.sources.follow import Follower, Limits, position_at_end
+from borgwatch.sources.follow import Follower
 from borgwatch.sources.lines import MAX_LINE
 from borgwatch.sources.look import Look, source_of
+from borgwatch.sources.predecessors import Predecessors
 from borgwatch.sources.problems import Ledger, Problem
 from borgwatch.sources.reading import ABSENT, Followed, Moment
+from borgwatch.sources.share import Limits, position_at_end
 from borgwatch.sources.trace import Find, Tracer
 from borgwatch.sources.walk import PATTERNS, Walker
 
@@ -87,7 +90,9 @@ class Tree:
         self._ledger = Ledger()
         self._limits = Limits(settle.total_seconds(), linger.total_seconds(), max_line)
         self._walker = Walker(os.path.abspath(root), name, patterns, monotonic)
-        self._follower = Follower(self._limits, self._ledger, self._path_of, self._source_at)
+        self._unpacker = Unpacker()
+        self._predecessors = Predecessors(self._limits, self._ledger, self._unpacker, self._path_of, self._source_at)
+        self._follower = Follower(self._limits, self._ledger, self._predecessors, self._path_of)
         self._states: dict[str, Followed] = {}
         self._found: Mapping[str, str] = {}
         self._troubled: set[str] = set()
@@ -116,10 +121,13 @@ class Tree:
         self._walk()
         left = max(budget, self._limits.least)
         moment = Moment(self._now(), self._monotonic())
-        look = Look(moment, dict(self._states), Tracer(self._walker.paths_with), left, left)
+        tracer = Tracer(self._walker.paths_with, self._unpacker, self._ledger)
+        look = Look(moment, dict(self._states), tracer, left, left)
         if self._is_first:
             self._note_past(look)
         turn = self._visit_in_turn(self._due(look), look)
+        if not look.more:
+            self._unpacker.close()
         positions = look.positions_since(self._states)
         batch = Batch(tuple(look.lines), positions, self._ledger.drain(), more=look.more or bool(turn))
         self._staged = (batch, look, turn)
@@ -187,7 +195,7 @@ class Tree:
                 if self._start == "end":
                     with open_file(path) as file:
                         look.put(source, replace(past, position=position_at_end(file, self._limits.max_line)))
-                self._follower.pass_over_generations(source, path, look)
+                self._predecessors.pass_over(source, path, look)
 
     @contextmanager
     def _told(self, where: str, look: Look) -> Iterator[None]:

@@ -31,6 +31,7 @@ class World:
     positions: dict[str, Position] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
+    tree: Tree = field(init=False)
 
     def __post_init__(self) -> None:
         """Start the reader."""
@@ -38,6 +39,8 @@ class World:
 
     def restart(self) -> None:
         """Drop the reader, whatever it was doing, and start one from what was committed."""
+        if hasattr(self, "tree"):
+            self.tree._unpacker.close()  # as the end of a process does
         self.tree = Tree(
             self.root,
             "watch",

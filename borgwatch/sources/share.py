@@ -1,0 +1,72 @@
+"""Read one file's share of a look.
+
+A `Followed` file, open at this moment, comes in; the lines read and the state behind them are put into the look. What
+was read is checked in the same read against the proof of the position, so that nothing is taken from another file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from borgwatch.model import Position
+from borgwatch.sources.disk import Content, UnsettledError
+from borgwatch.sources.lines import split
+from borgwatch.sources.look import Look
+from borgwatch.sources.position import fingerprint, proves, span_before
+from borgwatch.sources.problems import Ledger
+from borgwatch.sources.reading import Followed, take
+
+__all__ = ["Limits", "position_at_end", "take_share"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds until an unfinished line counts as finished and a rotated file as complete; the longest line."""
+
+    settle: float
+    linger: float
+    max_line: int
+
+    @property
+    def least(self) -> int:
+        """The least number of bytes that always holds a line end or makes a line over-long."""
+        return self.max_line + 2
+
+
+def take_share(key: str, followed: Followed, file: Content, look: Look, limits: Limits, ledger: Ledger) -> bool:
+    """Read one share of a file and put what it gave into the look; tell whether that was all there is."""
+    position = followed.position
+    span = span_before(position.offset)
+    count = min(max(0, file.stamp.size - position.offset), look.share)
+    if count > look.left:
+        count = look.left if look.left >= limits.least else 0
+    data = file.read(position.offset - span, span + count)
+    before, block = data[:span], data[span:]
+    # One read gives both, so that what is taken is known to follow what was read before.
+    same = file.stamp.identity == (position.device, position.inode)
+    if len(block) < count or (position.anchor and not proves(position, before, same=same)):
+        raise UnsettledError(f"{followed.path}: changed while it was read")
+    taken = take(followed, file.stamp, before, block, look.moment, settle=limits.settle, limit=limits.max_line)
+    look.put(key, taken.followed)
+    look.lines += taken.lines
+    look.left -= len(block)
+    if taken.cut:
+        ledger.wrong(f"{followed.source} (long lines)", f"lines are cut after {limits.max_line} bytes")
+    if taken.followed.stamp is None:
+        look.more = True
+    return taken.followed.stamp is not None
+
+
+def position_at_end(file: Content, limit: int) -> Position:
+    """Make the position behind the last complete line of a file, all of which is past."""
+    size = file.stamp.size
+    start = max(0, size - limit - 2)
+    block = file.read(start, size - start)
+    offset = start + block.rfind(b"\n") + 1
+    skipping = start > 0 and offset == start
+    if skipping:
+        offset = size
+    pieces = split(block[: offset - start], start, skipping=start > 0, limit=limit).pieces
+    span = span_before(offset)
+    anchor = fingerprint(file.read(offset - span, span), file.stamp.changed_ns, pieces)
+    return Position(*file.stamp.identity, offset, anchor, skipping=skipping, past_until=size)
