@@ -18,10 +18,11 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import BinaryIO, Protocol
+from io import RawIOBase
+from typing import Protocol
 
 from borgwatch.errors import SourceError
-from borgwatch.sources.disk import Content, Stamp, open_file, stamp_of
+from borgwatch.sources.disk import READING, Content, Stamp, open_file, stamp_of
 from borgwatch.sources.rotation import is_compressed
 
 __all__ = ["MAX_UNPACKED", "UnpackError", "Unpacker"]
@@ -99,9 +100,13 @@ class _Cursor:
     def __init__(self, path: str, limit: int) -> None:
         self._path = path
         self._limit = limit
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - it stays open between looks, see `Unpacker.close`
-        self.packed = stamp_of(os.fstat(self._file.fileno()), path)
-        self.stamp = self.packed
+        self._new = _decompressor(path)
+        self._file = os.fdopen(os.open(path, READING), "rb", buffering=0)
+        try:
+            self.stamp = self.packed = stamp_of(os.fstat(self._file.fileno()), path)
+        except BaseException:
+            self._file.close()
+            raise
         self._begin()
 
     def read(self, at: int, count: int) -> bytes:
@@ -127,7 +132,7 @@ class _Cursor:
 
     def _begin(self) -> None:
         self._file.seek(0)
-        self._blocks = _unpacked(self._file, _decompressor(self._path))
+        self._blocks = _unpacked(self._file, self._new)
         self._start = 0
         self._kept = bytearray()
 
@@ -177,19 +182,19 @@ class _Gunzip:
         return self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
 
 
-def _unpacked(file: BinaryIO, new: Callable[[], _Decompressor]) -> Iterator[bytes]:
+def _unpacked(file: RawIOBase, new: Callable[[], _Decompressor]) -> Iterator[bytes]:
     """Unpack one member after the other, a bounded block at a time."""
-    data = file.read(_BLOCK)
+    data = file.read(_BLOCK) or b""
     while data:
         one = new()
         while not one.eof:
             block = one.decompress(data, _BLOCK)
-            data = file.read(_BLOCK) if one.needs_input and not one.eof else b""
+            data = (file.read(_BLOCK) or b"") if one.needs_input and not one.eof else b""
             if block:
                 yield block
             elif not data and one.needs_input and not one.eof:
                 raise EOFError("it ends in the middle")
-        data = (one.unused_data or file.read(_BLOCK)).lstrip(b"\0")  # tar and tapes pad with NUL bytes
+        data = (one.unused_data or file.read(_BLOCK) or b"").lstrip(b"\0")  # tar and tapes pad with NUL bytes
 
 
 def _decompressor(path: str) -> Callable[[], _Decompressor]:

@@ -18,6 +18,7 @@ from borgwatch.errors import SourceError
 
 __all__ = [
     "FILE_LIMIT",
+    "READING",
     "Content",
     "OpenFile",
     "RefusedError",
@@ -33,7 +34,8 @@ __all__ = [
     "stamp_of",
 ]
 
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK  # a FIFO put in a log's place must not block us
+READING = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+"""How files are opened: a FIFO put in a log's place must not block us."""
 
 _KINDS = (
     (stat.S_ISDIR, "a directory"),
@@ -119,7 +121,7 @@ def open_file(path: str) -> Iterator[OpenFile]:
 def open_if_there(path: str) -> Iterator[OpenFile | None]:
     """Open a regular file as `open_file` does, but give None where there is none."""
     try:
-        descriptor = os.open(path, _FLAGS)
+        descriptor = os.open(path, READING)
     except (FileNotFoundError, NotADirectoryError):
         yield None
         return
