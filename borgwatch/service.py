@@ -26,8 +26,9 @@ from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
 from borgwatch.pipeline import Pipeline, Plan
 from borgwatch.report import Report
-from borgwatch.roles import Roles
+from borgwatch.roles import Roles, picks_in, wishes_in
 from borgwatch.runs import Limits
+from borgwatch.sources.docker import Containers
 from borgwatch.sources.tail import Tree
 from borgwatch.sources.wake import Waker
 from borgwatch.truenas.client import Client
@@ -46,9 +47,10 @@ class Service:
         self._report = report
         self._limits = limits or Limits(stalled=settings.stalled_after)
         self.rules = load_rules(settings.rules)
+        self._containers = Containers(picks_in(settings.sources))
         self.pipeline = Pipeline(
             self._trees(),
-            Judge(Matcher(self.rules.rules), self._limits, Roles(settings.watch, settings.sources)),
+            Judge(Matcher(self.rules.rules), self._limits, Roles(settings.watch, settings.sources, self._containers)),
             Plan(settings.events, settings.expect, settings.instance),
             journal,
             now,
@@ -67,7 +69,15 @@ class Service:
             if around := _other_around(directory, self._settings.watch):
                 self._report.problem("config.problem", f"BORGWATCH_WATCH: {root} lies in {around}: it is watched once")
             else:
-                trees[root] = Tree(directory, root, first_start=root not in known, now=now, monotonic=time.monotonic)
+                trees[root] = Tree(
+                    directory,
+                    root,
+                    now=now,
+                    monotonic=time.monotonic,
+                    wishes=wishes_in(self._settings.sources),
+                    containers=self._containers,
+                    first_start=root not in known,
+                )
         return trees
 
     def stop(self) -> None:

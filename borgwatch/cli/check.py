@@ -25,11 +25,12 @@ from borgwatch.matching.templates import one_line
 from borgwatch.model import Alert, Level, Line, Position
 from borgwatch.policy import alert_key
 from borgwatch.redact import redact
-from borgwatch.roles import Roles
+from borgwatch.roles import Roles, picks_in
 from borgwatch.runs import Limits
 from borgwatch.samples import run_samples
+from borgwatch.sources.choice import PATTERNS
 from borgwatch.sources.disk import explain
-from borgwatch.sources.walk import PATTERNS
+from borgwatch.sources.docker import Containers
 from borgwatch.truenas.alerts import CLASSES
 from borgwatch.truenas.connection import Connection, open_connection
 from borgwatch.truenas.delivery import deliver
@@ -130,7 +131,7 @@ def _check_state(settings: Settings, steps: _Steps) -> None:
 
 
 def _check_sources(settings: Settings, matcher: Matcher, steps: _Steps) -> None:
-    roles = Roles(settings.watch, settings.sources)
+    roles = Roles(settings.watch, settings.sources, Containers(picks_in(settings.sources)))
     judge = Judge(matcher, Limits(), roles)
     for directory in settings.watch:
         with steps.guarded("sources"):

@@ -6,6 +6,8 @@ A line that no format claims is a record whose `text` is the line itself: no lin
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from borgwatch.decode.json_lines import record_from_object, trailing_object
 from borgwatch.decode.text import clean_text
 from borgwatch.model import Line, Record
@@ -18,5 +20,6 @@ def decode(line: Line, job: str) -> Record:
     text = clean_text(line.data)
     found = trailing_object(text)
     if found is None:
-        return Record(text=text, source=line.source, job=job)
-    return record_from_object(found, source=line.source, job=job)
+        return Record(text=text, source=line.source, job=job, time=line.written_at)
+    record = record_from_object(found, source=line.source, job=job)
+    return record if record.time or not line.written_at else replace(record, time=line.written_at)

@@ -67,7 +67,7 @@ class Follower:
         if followed.stamp != stamp or followed.checked - followed.since < _TRUST_AFTER:
             return False
         still_for = look.moment.monotonic - followed.since
-        is_line_due = followed.unread > 0 and still_for >= self._limits.settle
+        is_line_due = (followed.unread > 0 or followed.position.held) and still_for >= self._limits.settle
         is_now_complete = still_for >= self._limits.linger > followed.checked - followed.since
         return not (is_line_due or (is_now_complete and key != followed.source))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from borgwatch.model import Line, Position
 from borgwatch.sources.reading import Followed, Moment
@@ -91,6 +91,16 @@ class Look:
         """List the keys of a source's rotated files that are still followed, the oldest first."""
         keys = self._predecessors.get(source, [])
         return sorted(keys, key=lambda key: self._age(self.states[key], source)) if len(keys) > 1 else list(keys)
+
+    def take_over_held(self, key: str, source: str) -> bytes:
+        """Take what the file before this one left of a line that goes on in this one."""
+        keys = self.predecessors(source)
+        for before in reversed(keys[: keys.index(key)] if key in keys else keys):
+            followed = self.states[before]
+            if held := followed.position.held:
+                self.put(before, replace(followed, position=replace(followed.position, held=b"")))
+                return held
+        return b""
 
     def positions_since(self, committed: dict[str, Followed]) -> dict[str, Position | None]:
         """List the positions that differ from the committed ones; None where there is none any more."""

@@ -6,15 +6,16 @@ was read is checked in the same read against the proof of the position, so that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from borgwatch.model import Position
+from borgwatch.model import Line, Position
 from borgwatch.sources.disk import Content, UnsettledError
+from borgwatch.sources.docker import ENVELOPE, is_json_log, rest_of, unwrap
 from borgwatch.sources.lines import split
 from borgwatch.sources.look import Look
 from borgwatch.sources.position import fingerprint, proves, span_before
 from borgwatch.sources.problems import Ledger
-from borgwatch.sources.reading import Followed, take
+from borgwatch.sources.reading import Followed, Taken, take
 
 __all__ = ["Limits", "position_at_end", "take_share"]
 
@@ -36,9 +37,11 @@ class Limits:
 def take_share(key: str, followed: Followed, file: Content, look: Look, limits: Limits, ledger: Ledger) -> bool:
     """Read one share of a file and put what it gave into the look; tell whether that was all there is."""
     position = followed.position
+    is_docker = is_json_log(followed.source)
+    limit = max(limits.max_line, ENVELOPE) if is_docker else limits.max_line
     span = span_before(position.offset)
-    count = min(max(0, file.stamp.size - position.offset), look.share)
-    if count > look.left:
+    count = min(max(0, file.stamp.size - position.offset), look.share if not is_docker else max(look.share, limit + 2))
+    if count > look.left and not (is_docker and look.left >= limits.least):
         count = look.left if look.left >= limits.least else 0
     data = file.read(position.offset - span, span + count)
     before, block = data[:span], data[span:]
@@ -46,7 +49,9 @@ def take_share(key: str, followed: Followed, file: Content, look: Look, limits: 
     same = file.stamp.identity == (position.device, position.inode)
     if len(block) < count or (position.anchor and not proves(position, before, same=same)):
         raise UnsettledError(f"{followed.path}: changed while it was read")
-    taken = take(followed, file.stamp, before, block, look.moment, settle=limits.settle, limit=limits.max_line)
+    taken = take(followed, file.stamp, before, block, look.moment, settle=limits.settle, limit=limit)
+    if is_docker:
+        taken = _unwrapped(key, followed, taken, look, limits)
     look.put(key, taken.followed)
     look.lines += taken.lines
     look.left -= len(block)
@@ -55,6 +60,22 @@ def take_share(key: str, followed: Followed, file: Content, look: Look, limits: 
     if taken.followed.stamp is None:
         look.more = True
     return taken.followed.stamp is not None
+
+
+def _unwrapped(key: str, known: Followed, taken: Taken, look: Look, limits: Limits) -> Taken:
+    """Take a container's lines out of their envelopes; what is held goes with the position, and over a rotation."""
+    held = known.position.held
+    if known.position.offset == 0 and not held:
+        held = look.take_over_held(key, known.source)
+    lines, held = unwrap(taken.lines, held, limits.max_line)
+    after = taken.followed
+    still_for = look.moment.monotonic - known.since if known.stamp == after.stamp else 0.0
+    if held and after.stamp is not None and not lines and still_for >= limits.settle:
+        place = replace(after.position, anchor=b"", held=b"")
+        lines = rest_of(held, Line(known.source, b"", place, look.moment.now), limits.max_line)
+        held = b""
+    after = replace(after, position=replace(after.position, held=held))
+    return replace(taken, followed=after, lines=tuple(lines))
 
 
 def position_at_end(file: Content, limit: int) -> Position:

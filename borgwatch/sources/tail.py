@@ -26,8 +26,10 @@ from pathlib import Path
 from typing import Literal
 
 from borgwatch.model import Line, Position
+from borgwatch.sources.choice import PATTERNS, Choice, Wish
 from borgwatch.sources.compressed import Unpacker
 from borgwatch.sources.disk import FILE_LIMIT, RefusedError, UnsettledError, explain, open_file, stamp_at
+from borgwatch.sources.docker import Containers
 from borgwatch.sources.follow import Follower
 from borgwatch.sources.lines import MAX_LINE
 from borgwatch.sources.look import Look, source_of
@@ -35,8 +37,9 @@ from borgwatch.sources.predecessors import Predecessors
 from borgwatch.sources.problems import Ledger, Problem
 from borgwatch.sources.reading import ABSENT, Followed, Moment
 from borgwatch.sources.share import Limits, position_at_end
+from borgwatch.sources.status import StatusFiles
 from borgwatch.sources.trace import Find, Tracer
-from borgwatch.sources.walk import PATTERNS, Walker
+from borgwatch.sources.walk import Walker
 
 __all__ = ["Batch", "Tree"]
 
@@ -77,6 +80,8 @@ class Tree:
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
         patterns: Sequence[str] = PATTERNS,
+        wishes: Sequence[Wish] = (),
+        containers: Containers | None = None,
         first_start: bool = False,
         start: Literal["beginning", "end"] = "beginning",
         settle: timedelta = _SETTLE,
@@ -89,7 +94,9 @@ class Tree:
         self._start = start
         self._ledger = Ledger()
         self._limits = Limits(settle.total_seconds(), linger.total_seconds(), max_line)
-        self._walker = Walker(os.path.abspath(root), name, patterns, monotonic)
+        top = os.path.abspath(root)
+        self._walker = Walker(top, name, Choice(top, patterns, wishes), containers or Containers(), monotonic)
+        self._statuses = StatusFiles(self._ledger)
         self._unpacker = Unpacker()
         self._predecessors = Predecessors(self._limits, self._ledger, self._unpacker, self._path_of, self._source_at)
         self._follower = Follower(self._limits, self._ledger, self._predecessors, self._path_of)
@@ -103,7 +110,9 @@ class Tree:
         """Go on where the tree that gave these positions stood; those of other trees are left alone."""
         for key, position in positions.items():
             source = source_of(key)
-            if self._walker.owns(source):
+            if self._walker.is_status(source):
+                self._statuses.restore(source, position)
+            elif self._walker.owns(source):
                 self._states[key] = Followed(source, self._walker.path(source), position, stamp=ABSENT)
 
     @property
@@ -128,8 +137,9 @@ class Tree:
         turn = self._visit_in_turn(self._due(look), look)
         if not look.more:
             self._unpacker.close()
-        positions = look.positions_since(self._states)
-        batch = Batch(tuple(look.lines), positions, self._ledger.drain(), more=look.more or bool(turn))
+        reported, places = self._statuses.read(self._walker.statuses, moment, first=self._is_first)
+        positions = look.positions_since(self._states) | places
+        batch = Batch((*look.lines, *reported), positions, self._ledger.drain(), more=look.more or bool(turn))
         self._staged = (batch, look, turn)
         if not batch.lines and not batch.positions:
             self.commit(batch)
@@ -141,6 +151,7 @@ class Tree:
             raise ValueError("only the batch that was read last can be committed")
         _, look, self._turn = self._staged
         self._states = look.states
+        self._statuses.commit()
         self._is_first = self._is_first and not self.is_there
 
     def _walk(self) -> None:

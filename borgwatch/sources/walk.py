@@ -1,8 +1,9 @@
 """Find the files to follow below a directory.
 
-A root directory and name patterns come in; the files found leave as a mapping from source name to path. A file that
-is reached by its own name comes before one reached through a symbolic link, so that the former gives a file its
-source name. Hidden names, compressed files and rotated generations of a file that is there are not sources.
+A root directory and the choice of files come in; the files found leave as a mapping from source name to path. A
+file that is reached by its own name comes before one reached through a symbolic link, so that the former gives a file
+its source name. Hidden names, compressed files and rotated generations of a file that is there are not sources; of a
+container's directory, only its output is one.
 
 A directory is listed anew when it changed, and at least every second; what cannot be listed or read goes into the
 ledger of problems.
@@ -11,37 +12,37 @@ ledger of problems.
 from __future__ import annotations
 
 import os
-import re
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import translate
 
+from borgwatch.errors import SourceError
+from borgwatch.sources.choice import LOG, Choice, Kind, Wish
 from borgwatch.sources.disk import explain, kind
+from borgwatch.sources.docker import Containers, has_config, is_json_log
 from borgwatch.sources.problems import Ledger
-from borgwatch.sources.rotation import is_compressed, live_names
+from borgwatch.sources.rotation import live_names
 
-__all__ = ["PATTERNS", "Walker"]
-
-PATTERNS = ("*.log", "*.txt", "*.json", "*.out", "*.err", "*.stderr", "*.stdout")
-"""Names that are followed where nothing else is said."""
+__all__ = ["Walker"]
 
 _MAX_DEPTH = 8
 _MAX_FILES = 20_000
 _RELIST_AFTER = 1.0
 _TRUST_AFTER = 2.0
 """A directory's time of change has a granularity, coarse on some file systems: young ones are not believed."""
+_DOCKER = Wish(Kind.DOCKER)
 _KERNEL_TREES = ("/proc", "/sys")
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One name in a directory; `source` is None unless it is to be followed, `lives` what it may be a rotation of."""
+    """One name in a directory; `source` is None unless it is to be read, `lives` what it may be a rotation of."""
 
     path: str
     inode: int
     is_link: bool
     source: str | None = None
+    wish: Wish = LOG
     lives: tuple[str, ...] = ()
 
 
@@ -63,7 +64,8 @@ class Walker:
         self,
         root: str,
         name: str,
-        patterns: Sequence[str],
+        choice: Choice,
+        containers: Containers,
         monotonic: Callable[[], float],
         *,
         max_depth: int = _MAX_DEPTH,
@@ -71,22 +73,25 @@ class Walker:
     ) -> None:
         self._root = root
         self._name = name
-        self._names = _any_of(pattern for pattern in patterns if "/" not in pattern)
-        self._paths = _any_of(pattern for pattern in patterns if "/" in pattern)
+        self._choice = choice
+        self._containers = containers
         self._monotonic = monotonic
         self._max_depth = max_depth
         self._max_files = max_files
         self._directories: dict[str, _Directory] = {}
         self._by_inode: dict[int, list[str]] | None = None
         self._refused: set[str] = set()
+        self.statuses: Mapping[str, tuple[str, Wish]] = {}
+        """The status files that the last walk found, with their paths and how they are to be read."""
 
     def walk(self, ledger: Ledger, known: Container[str] = ()) -> dict[str, str]:
-        """Find the sources and their paths; a generation of a `known` source is none of its own."""
+        """Find the logs and their paths; a generation of a `known` one is none of its own."""
         level = [_Entry(self._root, 0, is_link=False)]
         visited: dict[str, _Directory] = {}
         seen: set[tuple[int, int]] = set()
         own: dict[str, str] = {}
         linked: dict[str, str] = {}
+        statuses: dict[str, tuple[str, Wish]] = {}
         for _ in range(self._max_depth + 1):
             below: list[_Entry] = []
             # Links come last, so that a directory is entered by its own name where it has one.
@@ -97,11 +102,13 @@ class Walker:
                 seen.add(directory.identity)
                 visited[entry.path] = directory
                 for file in directory.files.values():
-                    if file.source and not self._is_generation(file, directory, known):
+                    if file.source and file.wish.kind in (Kind.STATUS, Kind.HEARTBEAT):
+                        statuses.setdefault(file.source, (file.path, file.wish))
+                    elif file.source and not self._is_generation(file, directory, known):
                         (linked if entry.is_link or file.is_link else own)[file.source] = file.path
                 below += directory.directories
             level = below
-        self._directories, self._by_inode = visited, None
+        self._directories, self._by_inode, self.statuses = visited, None, statuses
         self._tell_refused(ledger)
         return self._bounded(dict(sorted(own.items())) | dict(sorted(linked.items())), ledger)
 
@@ -121,7 +128,18 @@ class Walker:
 
     def owns(self, source: str) -> bool:
         """Tell whether a source is one of this tree and still asked for."""
-        return source.startswith(f"{self._name}/") and self._wanted(self.path(source))
+        if not source.startswith(f"{self._name}/"):
+            return False
+        path = self.path(source)
+        try:
+            return self._wish(path, os.path.dirname(path)) is not None
+        except (OSError, SourceError):
+            return True
+
+    def is_status(self, source: str) -> bool:
+        """Tell whether a source is a status file of this tree."""
+        wish = self._choice(self.path(source)) if source.startswith(f"{self._name}/") else None
+        return wish is not None and wish.kind in (Kind.STATUS, Kind.HEARTBEAT)
 
     def paths_with(self, inode: int) -> Sequence[str]:
         """Find the names, of whatever kind of file, that had this inode number in the last walk."""
@@ -159,11 +177,28 @@ class Walker:
             return old
         directory = _Directory(identity, changed, old.since if old and same else now, now)
         known = old.files if old else {}
+        if has_config(path):
+            self._note_container(directory, path)
+            return directory
         with os.scandir(path) as entries:
             for entry in entries:
                 if not entry.name.startswith("."):
                     self._note(directory, entry, known.get(entry.name))
         return directory
+
+    def _note_container(self, directory: _Directory, path: str) -> None:
+        """Look into a container's directory, which holds much that is no log."""
+        log = os.path.join(path, f"{os.path.basename(path)}-json.log")
+        try:
+            wish = self._wish(log, path)
+            if wish is not None:
+                for entry in os.scandir(path):
+                    source = self.source(log) if entry.path == log else None
+                    directory.files[entry.name] = _Entry(entry.path, entry.inode(), entry.is_symlink(), source, wish)
+        except SourceError as error:
+            directory.refused[path] = str(error)
+        except OSError as error:
+            directory.refused[path] = "".join(explain(path, error)[1:])
 
     def _note(self, directory: _Directory, entry: os.DirEntry[str], known: _Entry | None) -> None:
         try:
@@ -172,7 +207,7 @@ class Walker:
                 directory.files[entry.name] = known
             elif entry.is_file():
                 directory.files[entry.name] = self._entry(directory, entry, inode, is_link=is_link)
-            elif not self._wanted(entry.path):
+            elif self._choice(entry.path) is None:
                 if entry.is_dir():
                     directory.directories.append(_Entry(entry.path, inode, is_link))
             elif what := kind(entry.stat().st_mode):
@@ -181,12 +216,13 @@ class Walker:
             return  # vanished while it was looked at, or a link to nowhere
 
     def _entry(self, directory: _Directory, entry: os.DirEntry[str], inode: int, *, is_link: bool) -> _Entry:
-        if not self._wanted(entry.path):
+        wish = self._choice(entry.path)
+        if wish is None:
             return _Entry(entry.path, inode, is_link)
         if is_link and _is_kernels(entry.path):
             directory.refused[entry.path] = f"{entry.path} is the kernel's, not a log: it is not read"
             return _Entry(entry.path, inode, is_link)
-        return _Entry(entry.path, inode, is_link, self.source(entry.path), live_names(entry.name))
+        return _Entry(entry.path, inode, is_link, self.source(entry.path), wish, live_names(entry.name))
 
     def _is_generation(self, file: _Entry, directory: _Directory, known: Container[str]) -> bool:
         if not file.lives:
@@ -194,11 +230,13 @@ class Walker:
         parent = os.path.dirname(file.path)
         return any(live in directory.files or self.source(os.path.join(parent, live)) in known for live in file.lives)
 
-    def _wanted(self, path: str) -> bool:
-        name = os.path.basename(path)
-        if name.startswith(".") or is_compressed(name):
-            return False
-        return bool(self._names.fullmatch(name) or self._paths.fullmatch(path.removeprefix(f"{self._root}/")))
+    def _wish(self, path: str, directory: str) -> Wish | None:
+        """Say how a file is to be read; of a container that is gone, the output may still be followed."""
+        if not is_json_log(path):
+            return self._choice(path)
+        one = self._containers.at(directory)
+        gone = one is None and not os.path.isdir(directory)
+        return _DOCKER if gone or (one and self._containers.pick(one)) else None
 
     def _tell_refused(self, ledger: Ledger) -> None:
         refused = {path: what for one in self._directories.values() for path, what in one.refused.items()}
@@ -215,10 +253,6 @@ class Walker:
             return found
         ledger.wrong(where, f"more than {self._max_files} files to follow: watch a narrower directory or pattern")
         return dict(list(found.items())[: self._max_files])
-
-
-def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
-    return re.compile("|".join(translate(pattern) for pattern in patterns) or r"(?!)")
 
 
 def _is_kernels(path: str) -> bool:

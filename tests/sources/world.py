@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from borgwatch.model import Line, Position
+from borgwatch.sources.choice import PATTERNS
 from borgwatch.sources.problems import Problem
 from borgwatch.sources.tail import Batch, Tree
-from borgwatch.sources.walk import PATTERNS
 
 BUDGET = 4 * 1024 * 1024
 LINGER = 60.0
