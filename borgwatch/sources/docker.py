@@ -205,11 +205,12 @@ def _line(line: Line, text: str, time: str, limit: int) -> Line:
 
 def _envelope(data: bytes) -> _Envelope | None:
     """Decode an envelope; one behind the remains of another, which Docker left when it crashed, as well."""
-    start = data.rfind(b'{"log":') if not data.startswith(b'{"log":') else 0
-    try:
-        return _envelopes.decode(data[max(start, 0) :])
-    except msgspec.MsgspecError:
-        return None
+    for start in (0, data.rfind(b'{"log":')):
+        try:
+            return _envelopes.decode(data[max(start, 0) :])
+        except msgspec.MsgspecError:
+            continue
+    return None
 
 
 def _time(text: str) -> datetime | None:

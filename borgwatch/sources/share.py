@@ -65,7 +65,7 @@ def take_share(key: str, followed: Followed, file: Content, look: Look, limits: 
 def _unwrapped(key: str, known: Followed, taken: Taken, look: Look, limits: Limits) -> Taken:
     """Take a container's lines out of their envelopes; what is held goes with the position, and over a rotation."""
     held = known.position.held
-    if known.position.offset == 0 and not held:
+    if known.position.offset == 0 and taken.lines:
         held = look.take_over_held(key, known.source)
     lines, held = unwrap(taken.lines, held, limits.max_line)
     after = taken.followed

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from borgwatch.model import Line, Position
-from borgwatch.sources.choice import PATTERNS
+from borgwatch.sources.choice import PATTERNS, Wish
+from borgwatch.sources.docker import Containers, Pick
 from borgwatch.sources.problems import Problem
 from borgwatch.sources.tail import Batch, Tree
 
@@ -27,6 +28,8 @@ class World:
     first_start: bool = False
     start: Literal["beginning", "end"] = "beginning"
     max_line: int = 64 * 1024
+    wishes: Sequence[Wish] = ()
+    picks: Sequence[Pick] = ()
     seconds: float = 1000.0
     positions: dict[str, Position] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -49,6 +52,8 @@ class World:
             patterns=self.patterns,
             first_start=self.first_start and not self.positions,
             start=self.start,
+            wishes=self.wishes,
+            containers=Containers(self.picks),
             max_line=self.max_line,
         )
         self.tree.restore(self.positions)
