@@ -12,21 +12,19 @@ from dataclasses import dataclass, replace
 
 from borgwatch.model import Position
 from borgwatch.sources.disk import OpenFile, Stamp, is_deleted, open_if_there, stamp_at
-from borgwatch.sources.look import Identity, Look
+from borgwatch.sources.look import Look
 from borgwatch.sources.position import Action, Seen, compare, decide, fingerprint, proof_of, shifted, span_before
 from borgwatch.sources.predecessors import Predecessors, changed_ns
 from borgwatch.sources.problems import Ledger
 from borgwatch.sources.reading import ABSENT, Followed, Moment
-from borgwatch.sources.rotation import is_compressed
 from borgwatch.sources.share import Limits, take_share
+from borgwatch.sources.states import Identity
 from borgwatch.sources.trace import Find, holds, place_behind_overlap
 
 __all__ = ["Follower"]
 
 _PATIENCE = 1.0
 """Seconds that an emptied file has to be written anew with the same lines."""
-_TRUST_AFTER = 2.0
-"""Seconds a stamp must stand before it is believed: times of change are coarse, up to two seconds on FAT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +56,6 @@ class Follower:
         self._path_of = path_of
         self._aliases: dict[str, tuple[Identity, str]] = {}
 
-    def stands_still(self, key: str, look: Look) -> bool:
-        """Tell by one stat whether a file is as it was, for so long that it is to be believed, and nothing is due."""
-        followed = look.states[key]
-        stamp = stamp_at(followed.path) or ABSENT
-        if followed.stamp and is_compressed(followed.path):
-            stamp = replace(stamp, size=followed.stamp.size)  # it is known by the size of what it unpacks to
-        if followed.stamp != stamp or followed.checked - followed.since < _TRUST_AFTER:
-            return False
-        still_for = look.moment.monotonic - followed.since
-        is_line_due = (followed.unread > 0 or followed.position.held) and still_for >= self._limits.settle
-        is_now_complete = still_for >= self._limits.linger > followed.checked - followed.since
-        return not (is_line_due or (is_now_complete and key != followed.source))
-
     def visit(self, source: str, look: Look) -> None:
         """Read what is new in a source, as far as the look's share goes."""
         if source not in look.states:
@@ -85,7 +70,7 @@ class Follower:
         new file that merely got the inode number of one that is gone is no alias.
         """
         identity = find.stamp.identity
-        owner = look.owner(identity)
+        owner = look.states.owner(identity)
         if owner is None or owner == source:
             return False
         if self._aliases.get(source) == (identity, owner):

@@ -14,13 +14,14 @@ from dataclasses import replace
 
 from borgwatch.model import Position
 from borgwatch.sources.compressed import Unpacker, UnpackError
-from borgwatch.sources.disk import Stamp, UnsettledError, explain, is_deleted, open_file, stamp_at
-from borgwatch.sources.look import Look, predecessor_key
+from borgwatch.sources.disk import RefusedError, Stamp, UnsettledError, explain, is_deleted, open_file, stamp_at
+from borgwatch.sources.look import Look
 from borgwatch.sources.position import proof_of
 from borgwatch.sources.problems import Ledger
 from borgwatch.sources.reading import ABSENT, Followed
 from borgwatch.sources.rotation import is_compressed
-from borgwatch.sources.share import Limits, position_at_end, take_share
+from borgwatch.sources.share import Limits, position_at_end, stands_still, take_share
+from borgwatch.sources.states import predecessor_key
 from borgwatch.sources.trace import Find, holds
 
 __all__ = ["Predecessors", "changed_ns"]
@@ -114,9 +115,20 @@ class Predecessors:
 
     def read(self, source: str, look: Look) -> bool:
         """Read the rotated files of a source; tell whether they have nothing more to give for now."""
-        for key in look.predecessors(source):
+        restless = [key for key in look.predecessors(source) if not self._stands_still(key, look)]
+        for key in restless:
             self._locate(key, look)
-        return all(self._read_one(key, look) for key in look.predecessors(source))
+        for key in look.predecessors(source)[:-_MAX_PREDECESSORS]:
+            if key not in restless:
+                self._release_if_complete(key, look)
+        restless = [key for key in look.predecessors(source) if key in restless]
+        return all(self._read_one(key, look) for key in restless)
+
+    def _stands_still(self, key: str, look: Look) -> bool:
+        try:
+            return stands_still(key, look, self._limits)
+        except (OSError, RefusedError):
+            return False  # reading it will say why
 
     def _locate(self, key: str, look: Look) -> None:
         """Find a predecessor under the name that it has now; forget it if it is gone."""

@@ -67,7 +67,7 @@ def test_recorded_output_comes_out_as_it_was_written(world: World, recording: Pa
 
 
 def test_containers_that_are_not_chosen_are_left_alone(world: World) -> None:
-    """Without a choice, those with "borg" in name, service or image are followed: their output, and nothing beside it."""
+    """Without a choice, those with "borg" in name, service or image are followed: of them, the output alone."""
     for number, (name, service, image) in enumerate(
         [("web", "", "nginx"), ("nas-app-1", "borgmatic", ""), ("cron", "", "ghcr.io/x/borg:1.4"), ("borg", "", "")]
     ):
