@@ -149,6 +149,7 @@ class Tree:
         look = self._pending = Look(moment, self._states, tracer, left, left)
         if self._is_first:
             self._note_past(look)
+            self._note_changed(look.changed_sources())
         turn = self._visit_in_turn(self._due(look, named), look)
         if not look.more:
             self._unpacker.close()
@@ -167,7 +168,7 @@ class Tree:
             raise ValueError("only the batch that was read last can be committed")
         if self._pending is None:
             return
-        self._note_changed(self._pending)
+        self._note_changed(self._pending.changed_sources())
         self._pending = None
         self._turn = self._staged[1]
         self._statuses.commit()
@@ -178,11 +179,11 @@ class Tree:
         if self._pending:
             changed = self._pending.changed_sources()
             self._pending.undo()
-            self._agenda.set_known(changed, self._states.knows)
             self._pending = None
+            self._note_changed(changed)
 
-    def _note_changed(self, look: Look) -> None:
-        self._agenda.set_known(look.changed_sources(), self._states.knows)
+    def _note_changed(self, sources: Collection[str]) -> None:
+        self._agenda.set_known(sources, self._states.knows)
 
     def _walk(self) -> None:
         self._found = self._walker.walk(self._ledger, self._states)
