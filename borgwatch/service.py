@@ -12,7 +12,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from borgwatch.judge import Judge
 from borgwatch.login import login_for, now
 from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
-from borgwatch.pipeline import Pipeline, Plan
+from borgwatch.pipeline import Pipeline, Plan, Step
 from borgwatch.report import Report
 from borgwatch.roles import Roles, picks_in, wishes_in
 from borgwatch.runs import Limits
@@ -131,30 +131,30 @@ class Service:
             self._report.problem(f"{name}.broken", f"{type(error).__name__}: {error}")
 
     async def _watch(self, waker: Waker, on_ready: Callable[[], None], on_caught_up: Callable[[], None]) -> None:
-        more = self._step()
+        step = self._step()
         on_ready()
-        while more and not self._stopping.is_set():
+        while step.more and not self._stopping.is_set():
             await asyncio.sleep(0)
-            more = self._step()
+            step = self._step()
         on_caught_up()
         while not self._stopping.is_set():
-            if more:
+            if step.more:
                 await asyncio.sleep(0)
             else:
-                await waker.wait()
+                await waker.wait(found=step.lines > 0)
             for problem in waker.problems():
                 self._report.source(problem)
-            more = self._step()
+            step = self._step(None if step.more else waker.changed())
 
-    def _step(self) -> bool:
+    def _step(self, changed: Collection[str] | None = None) -> Step:
         try:
-            step = self.pipeline.step()
+            step = self.pipeline.step(changed)
         except JournalError as error:
             self._report.problem("journal.failed", str(error))
-            return False
+            return Step()
         except Exception as error:  # noqa: BLE001 - one line must not end the watching
             self._say_broken("pipeline", error)
-            return False
+            return Step()
         self._report.resolved("journal.failed")
         try:
             self._report.step(step)
@@ -162,7 +162,7 @@ class Service:
             self._say_broken("report", error)
         if step.alerts and self._courier is not None:
             self._courier.poke()
-        return step.more
+        return step
 
     def reload(self) -> None:
         """Read the rule files again; broken ones leave the rules as they were. TrueNAS is tried at once, too.

@@ -17,6 +17,7 @@ from typing import Protocol
 from borgwatch.errors import SourceError
 
 __all__ = [
+    "ABSENT",
     "FILE_LIMIT",
     "READING",
     "Content",
@@ -26,6 +27,7 @@ __all__ = [
     "UnsettledError",
     "explain",
     "is_deleted",
+    "is_unchanged",
     "kind",
     "listing",
     "open_file",
@@ -79,6 +81,10 @@ class Stamp:
     def identity(self) -> tuple[int, int]:
         """Device and inode: what hard links share and a rename keeps."""
         return self.device, self.inode
+
+
+ABSENT = Stamp(0, 0, 0, 0)
+"""Stands for the stamp of a file that is not there."""
 
 
 class Content(Protocol):
@@ -137,6 +143,20 @@ def stamp_at(path: str) -> Stamp | None:
         return stamp_of(os.stat(path), path)
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def is_unchanged(path: str, stamp: Stamp, *, packed: bool = False) -> bool:
+    """Tell whether a path still shows the file of a stamp; the size of a `packed` one is not that in its stamp."""
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return stamp == ABSENT
+    return (
+        found.st_mtime_ns == stamp.changed_ns
+        and (packed or found.st_size == stamp.size)
+        and found.st_ino == stamp.inode
+        and found.st_dev == stamp.device
+    )
 
 
 def is_deleted(path: str, device: int) -> bool:

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from borgwatch.model import Position
-from borgwatch.sources.disk import OpenFile, Stamp, is_deleted, open_if_there, stamp_at
+from borgwatch.sources.disk import ABSENT, OpenFile, Stamp, is_deleted, open_if_there, stamp_at
 from borgwatch.sources.look import Look
 from borgwatch.sources.position import Action, Seen, compare, decide, fingerprint, proof_of, shifted, span_before
 from borgwatch.sources.predecessors import Predecessors, changed_ns
 from borgwatch.sources.problems import Ledger
-from borgwatch.sources.reading import ABSENT, Followed, Moment
+from borgwatch.sources.reading import Followed, Moment
 from borgwatch.sources.share import Limits, take_share
 from borgwatch.sources.states import Identity
 from borgwatch.sources.trace import Find, holds, place_behind_overlap

@@ -14,11 +14,11 @@ from dataclasses import replace
 
 from borgwatch.model import Position
 from borgwatch.sources.compressed import Unpacker, UnpackError
-from borgwatch.sources.disk import RefusedError, Stamp, UnsettledError, explain, is_deleted, open_file, stamp_at
+from borgwatch.sources.disk import ABSENT, RefusedError, Stamp, UnsettledError, explain, is_deleted, open_file, stamp_at
 from borgwatch.sources.look import Look
 from borgwatch.sources.position import proof_of
 from borgwatch.sources.problems import Ledger
-from borgwatch.sources.reading import ABSENT, Followed
+from borgwatch.sources.reading import Followed
 from borgwatch.sources.rotation import is_compressed
 from borgwatch.sources.share import Limits, position_at_end, stands_still, take_share
 from borgwatch.sources.states import predecessor_key

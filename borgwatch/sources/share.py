@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from borgwatch.model import Line, Position
-from borgwatch.sources.disk import Content, UnsettledError, stamp_at
+from borgwatch.sources.disk import Content, UnsettledError, is_unchanged
 from borgwatch.sources.docker import ENVELOPE, is_json_log, rest_of, unwrap
 from borgwatch.sources.lines import split
 from borgwatch.sources.look import Look
 from borgwatch.sources.position import fingerprint, proves, span_before
 from borgwatch.sources.problems import Ledger
-from borgwatch.sources.reading import ABSENT, Followed, Taken, take
+from borgwatch.sources.reading import Followed, Taken, take
 from borgwatch.sources.rotation import is_compressed
 
 __all__ = ["Limits", "position_at_end", "stands_still", "take_share"]
@@ -41,10 +41,9 @@ class Limits:
 def stands_still(key: str, look: Look, limits: Limits) -> bool:
     """Tell by one stat whether a file is as it was, for so long that it is to be believed, and nothing is due."""
     followed = look.states[key]
-    stamp = stamp_at(followed.path) or ABSENT
-    if followed.stamp and is_compressed(followed.path):
-        stamp = replace(stamp, size=followed.stamp.size)  # it is known by the size of what it unpacks to
-    if followed.stamp != stamp or followed.checked - followed.since < _TRUST_AFTER:
+    if followed.stamp is None or followed.checked - followed.since < _TRUST_AFTER:
+        return False
+    if not is_unchanged(followed.path, followed.stamp, packed=is_compressed(followed.path)):
         return False
     still_for = look.moment.monotonic - followed.since
     is_line_due = (followed.unread > 0 or followed.position.held) and still_for >= limits.settle

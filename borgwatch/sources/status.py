@@ -19,9 +19,9 @@ from hashlib import blake2b
 
 from borgwatch.model import Line, Position
 from borgwatch.sources.choice import Kind, Wish
-from borgwatch.sources.disk import RefusedError, Stamp, explain, open_file, stamp_at
+from borgwatch.sources.disk import ABSENT, RefusedError, Stamp, explain, open_file, stamp_at
 from borgwatch.sources.problems import Ledger
-from borgwatch.sources.reading import ABSENT, Moment
+from borgwatch.sources.reading import Moment
 from borgwatch.sources.reports import Report, heartbeat, reports_in
 
 __all__ = ["MAX_CONTENT", "StatusFiles"]

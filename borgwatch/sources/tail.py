@@ -29,14 +29,14 @@ from borgwatch.model import Line, Position
 from borgwatch.sources.agenda import Agenda
 from borgwatch.sources.choice import PATTERNS, Choice, Wish
 from borgwatch.sources.compressed import Unpacker
-from borgwatch.sources.disk import FILE_LIMIT, RefusedError, UnsettledError, explain, open_file, stamp_at
+from borgwatch.sources.disk import ABSENT, FILE_LIMIT, RefusedError, UnsettledError, explain, open_file, stamp_at
 from borgwatch.sources.docker import Containers
 from borgwatch.sources.follow import Follower
 from borgwatch.sources.lines import MAX_LINE
 from borgwatch.sources.look import Look
 from borgwatch.sources.predecessors import Predecessors, changed_ns
 from borgwatch.sources.problems import Ledger, Problem
-from borgwatch.sources.reading import ABSENT, Followed, Moment
+from borgwatch.sources.reading import Followed, Moment
 from borgwatch.sources.share import Limits, position_at_end, stands_still
 from borgwatch.sources.states import States, source_of
 from borgwatch.sources.status import StatusFiles

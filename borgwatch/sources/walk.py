@@ -5,8 +5,8 @@ file that is reached by its own name comes before one reached through a symbolic
 its source name. Hidden names, compressed files and rotated generations of a file that is there are not sources; of a
 container's directory, only its output is one.
 
-A directory is listed anew when it changed, and now and then anyway: every second where it is small, less often the
-more it holds. Where nothing changed, a walk costs one stat per directory. What cannot be listed or read goes into the
+A directory is listed anew when it changed, and now and then anyway: every second in a small tree, less often the more
+files there are. Where nothing changed, a walk costs one stat per directory. What cannot be listed or read goes into the
 ledger of problems.
 """
 
@@ -31,7 +31,7 @@ _MAX_DEPTH = 8
 _MAX_FILES = 20_000
 _RELIST_AFTER = 1.0
 _SMALL = 200
-"""Entries of a directory that is listed so often; one of twice the size is listed half as often."""
+"""Files of a tree whose directories are listed so often; those of one twice the size are listed half as often."""
 _TRUST_AFTER = 2.0
 """A directory's time of change has a granularity, coarse on some file systems: young ones are not believed."""
 _DOCKER = Wish(Kind.DOCKER)
@@ -94,6 +94,7 @@ class Walker:
         self._refused: set[str] = set()
         self._found: Mapping[str, str] = {}
         self._version = -1
+        self._relist_after = _RELIST_AFTER
         self.statuses: Mapping[str, tuple[str, Wish]] = {}
         """The status files that the last walk found, with their paths and how they are to be read."""
 
@@ -107,6 +108,8 @@ class Walker:
         if same and all(visited[path] is directory for path, directory in self._directories.items()):
             return self._found
         self._directories, self._by_inode, self._version = visited, None, known.version
+        files = sum(len(directory.files) for directory in visited.values())
+        self._relist_after = _RELIST_AFTER * max(1.0, files / _SMALL)
         self._tell_refused(ledger)
         self._found = self._bounded(self._collect(known), ledger)
         return self._found
@@ -215,7 +218,7 @@ class Walker:
         identity, changed = (found.st_dev, found.st_ino), found.st_mtime_ns
         old = self._directories.get(path)
         same = old is not None and (old.identity, old.changed_ns) == (identity, changed)
-        if old and same and old.listed - old.since >= _TRUST_AFTER and now - old.listed < _relist_after(old):
+        if old and same and old.listed - old.since >= _TRUST_AFTER and now - old.listed < self._relist_after:
             return old
         directory = _Directory(identity, changed, old.since if old and same else now, now)
         known = old.files if old else {}
@@ -290,10 +293,6 @@ class Walker:
             return found
         ledger.wrong(where, f"more than {self._max_files} files to follow: watch a narrower directory or pattern")
         return dict(list(found.items())[: self._max_files])
-
-
-def _relist_after(directory: _Directory) -> float:
-    return _RELIST_AFTER * max(1.0, len(directory.files) / _SMALL)
 
 
 def _is_kernels(path: str) -> bool:
