@@ -48,6 +48,7 @@ class Unpacker:
         self._limit = limit
         self._cursor: _Cursor | None = None
         self._sizes: dict[Stamp, int] = {}
+        self._answers: dict[object, bool] = {}
 
     @contextmanager
     def open(self, path: str) -> Iterator[Content]:
@@ -62,6 +63,15 @@ class Unpacker:
         except (zlib.error, lzma.LZMAError, EOFError) as error:
             self.close()
             raise UnpackError(f"{path} cannot be unpacked: {error}") from None
+
+    def remembered(self, question: object, ask: Callable[[], bool]) -> bool:
+        """Ask about a compressed file only once: its name changes at each rotation, and what it holds does not."""
+        if question not in self._answers:
+            answer = ask()
+            if len(self._answers) >= _MAX_SIZES:
+                del self._answers[next(iter(self._answers))]
+            self._answers[question] = answer
+        return self._answers[question]
 
     def close(self) -> None:
         """Close what was kept open."""

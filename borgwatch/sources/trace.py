@@ -159,10 +159,12 @@ class Tracer:
         only its name tells.
         """
         proof = proof_of(position)
+        if proof and position.offset == 0 and is_compressed(find.path):
+            return False  # it was seen empty; what is compressed now is another that got its number
         if proof is None or position.offset == 0:
             return generation(os.path.basename(live), os.path.basename(find.path)) is not None
         if is_compressed(find.path):
-            return find.stamp.changed_ns == proof.changed_ns  # nobody adds to it, so it need not be unpacked again
+            return self._copied_here(live, find, position)
         if find.stamp.size == position.offset and find.stamp.changed_ns != proof.changed_ns:
             return False
         return self._holds_at(find, position)
@@ -186,6 +188,11 @@ class Tracer:
             return False
 
     def _holds_at(self, find: Find, position: Position) -> bool:
+        if not is_compressed(find.path):
+            return self._looked_into(find, position)
+        return self._unpacker.remembered((find.stamp, position), lambda: self._looked_into(find, position))
+
+    def _looked_into(self, find: Find, position: Position) -> bool:
         with self._unpacker.open(find.path) as file:
             if file.stamp.identity != find.stamp.identity:
                 raise UnsettledError(f"{find.path}: renamed while it was looked at")

@@ -236,3 +236,26 @@ async def test_a_burst_that_never_brings_anything_is_silenced_for_longer_and_lon
             lengths.append(round(one._silent_until - asyncio.get_running_loop().time(), 1))
 
         assert lengths == [0.3, 0.6, 1.2, 2.0, 2.0]
+
+
+async def test_13_more_hints_than_can_be_named_mean_everything(tmp_path: Path) -> None:
+    """So it is where the kernel's queue overflows: what it lost is found by looking at all."""
+    async with waker(tmp_path) as one:
+        await quiet(one)
+        for number in range(200):
+            (tmp_path / f"{number}.log").write_text("one\n")
+        assert await one.wait()
+        assert one.changed() is None
+
+
+async def test_13_hints_that_are_lost_are_made_up_for_by_polling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the inotify queue that overflowed nothing comes any more; the poll interval ends the wait."""
+    async with waker(tmp_path, interval=0.05) as one:
+        await quiet(one)
+        monkeypatch.setattr(one, "dispatch", lambda _: None)
+        append(tmp_path / "a.log", "one\n")
+
+        assert not await one.wait()
+        assert one.changed() is None
