@@ -65,8 +65,11 @@ class Predecessors:
 
     def pick_up(self, source: str, path: str, than: Find | None, since_ns: int, look: Look) -> None:
         """Follow the generations between the known file and the live one, which were never seen under the live name."""
-        followed = look.identities(look.predecessors(source))
-        for find in look.tracer.younger(path, than, since_ns, followed):
+        keys = look.predecessors(source)
+        known = [look.states[key].position for key in keys]
+        for find in look.tracer.younger(path, than, since_ns, look.identities(keys)):
+            if is_compressed(find.path) and any(look.tracer.copied_here(path, find, one) for one in known):
+                continue  # it is followed, and was compressed since it was looked for
             key = predecessor_key(source, find.stamp.inode)
             look.put(key, Followed(source, find.path, Position(*find.stamp.identity, 0)))
 

@@ -107,7 +107,7 @@ class Tracer:
             if self.moved_here(live, position, find):
                 return Whereabouts.MOVED, find
         for find in self.generations(live):
-            if self._copied_here(live, find, position):
+            if self.copied_here(live, find, position):
                 return Whereabouts.COPIED, find
         return Whereabouts.NOWHERE, None
 
@@ -164,12 +164,12 @@ class Tracer:
         if proof is None or position.offset == 0:
             return generation(os.path.basename(live), os.path.basename(find.path)) is not None
         if is_compressed(find.path):
-            return self._copied_here(live, find, position)
+            return self.copied_here(live, find, position)
         if find.stamp.size == position.offset and find.stamp.changed_ns != proof.changed_ns:
             return False
         return self._holds_at(find, position)
 
-    def _copied_here(self, live: str, find: Find, position: Position) -> bool:
+    def copied_here(self, live: str, find: Find, position: Position) -> bool:
         """Tell whether a rotated file with another inode holds what was read, as it is or compressed."""
         proof = proof_of(position)
         if position.offset == 0 or proof is None:
