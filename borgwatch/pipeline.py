@@ -88,7 +88,7 @@ class Pipeline:
 
         `changed` are the paths to look at, if that is known; all files otherwise.
         """
-        batches = [(tree, tree.read(BUDGET, changed)) for tree in self._trees]
+        batches = [(tree, tree.read(BUDGET, changed=changed)) for tree in self._trees]
         now = self._now()
         positions = {source: position for _, batch in batches for source, position in batch.positions.items()}
         judged = self._judge(batches, now, positions)

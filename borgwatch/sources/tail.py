@@ -133,7 +133,7 @@ class Tree:
         self._walk()
         return {source: Path(path) for source, path in self._found.items()}
 
-    def read(self, budget: int, changed: Collection[str] | None = None) -> Batch:
+    def read(self, budget: int, *, changed: Collection[str] | None = None) -> Batch:
         """Look at the files and read what is new, at most `budget` bytes in all, but at least one longest line.
 
         `changed` are the paths that a notification named, if that is all there is to look at; a look without it

@@ -60,7 +60,7 @@ def test_09_of_thousands_of_finished_files_each_look_touches_few(world: World, m
     monkeypatch.undo()
 
     append(world.root / "3/borg-3.log", "named\n")
-    batch = world.tree.read(1 << 20, {str(world.root / "3/borg-3.log")})
+    batch = world.tree.read(1 << 20, changed={str(world.root / "3/borg-3.log")})
     assert [line.data for line in batch.lines] == [b"named"]
     world.commit(batch)
     append(world.root / "4/borg-4.log", "not named\n")
@@ -89,7 +89,7 @@ def test_a_notification_about_anything_but_a_known_log_makes_the_look_a_full_one
     change(world.root)
     names = {str(path) for path in world.root.iterdir()} - {str(log)}
 
-    assert len(world.tree.read(1 << 20, names).lines) == 1
+    assert len(world.tree.read(1 << 20, changed=names).lines) == 1
 
 
 def test_a_notification_about_what_is_not_read_costs_no_look(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,7 @@ def test_a_notification_about_what_is_not_read_costs_no_look(world: World, monke
     world.catch_up()
     monkeypatch.setattr(world.tree, "_walk", lambda: pytest.fail("it walked"))
 
-    assert world.tree.read(1 << 20, {str(world.root / "data.bin")}).lines == ()
+    assert world.tree.read(1 << 20, changed={str(world.root / "data.bin")}).lines == ()
 
 
 def test_a_walk_is_remembered_where_nothing_changed(world: World) -> None:
