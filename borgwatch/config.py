@@ -29,6 +29,7 @@ from borgwatch.yamltree import Document, Node, SequenceNode, nearest
 
 __all__ = [
     "SETTINGS",
+    "SOURCE_KINDS",
     "Setting",
     "Settings",
     "SourceSetting",
@@ -38,6 +39,8 @@ __all__ = [
     "state_is_watched",
 ]
 
+SOURCE_KINDS = ("log", "status", "heartbeat", "docker")
+"""How the files of a source can be read; see `borgwatch.sources.choice.Kind`."""
 CONFIG_VARIABLE = "BORGWATCH_CONFIG"
 DEFAULT_CONFIG = Path("/config/borgwatch.yaml")
 _PREFIXES = ("BORGWATCH_", "NOTIFY_")
@@ -92,11 +95,16 @@ class TrueNASSettings:
 
 @dataclass(frozen=True, slots=True)
 class SourceSetting:
-    """What the user says of files: a glob below a watched directory, their job, their default operation."""
+    """What the user says of files: a glob below a watched directory, their job, their default operation.
+
+    `kind` says how they are read: `log`, `status`, `heartbeat`, or `docker`, where `container` stands for the path.
+    """
 
     path: str
     job: str | None = None
     operation: str | None = None
+    kind: str = "log"
+    container: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,21 +365,36 @@ def _take_node(document: Document, key: str, node: Node, values: dict[str, objec
 
 
 def _sources(document: Document, node: Node) -> tuple[SourceSetting, ...]:
-    sources = []
-    for item in document.items(node, "sources"):
-        entries = document.mapping(item, "a source", ("path", "job", "operation"))
-        if "path" not in entries:
-            document.fault(item, "a source must say path: (a glob below a watched directory)")
-            continue
-        texts = {key: document.text(value, key) for key, value in entries.items() if key != "operation"}
-        if not PurePath(texts["path"] or "").name:
-            document.fault(entries["path"], "path must be a glob such as nas/*.log")
-            continue
-        operation = None
-        if "operation" in entries:
-            operation = document.choice(entries["operation"], "operation", (*OPERATIONS, "other"))
-        sources.append(SourceSetting(texts.get("path") or "", texts.get("job"), operation))
-    return tuple(sources)
+    sources = (_source(document, item) for item in document.items(node, "sources"))
+    return tuple(source for source in sources if source is not None)
+
+
+_NEEDED = {
+    "path": "a glob below a watched directory",
+    "container": "the name of a container or of its Compose service, * allowed",
+}
+
+
+def _source(document: Document, node: Node) -> SourceSetting | None:
+    entries = document.mapping(node, "a source", ("kind", "path", "container", "job", "operation"))
+    kind = document.choice(entries["kind"], "kind", SOURCE_KINDS) if "kind" in entries else "log"
+    if kind is None:
+        return None
+    needed, other = ("container", "path") if kind == "docker" else ("path", "container")
+    if other in entries:
+        document.fault(entries[other], f"{other} is not for a source of kind {kind}: say {needed}:")
+        return None
+    if needed not in entries:
+        document.fault(node, f"a source must say {needed}: ({_NEEDED[needed]})")
+        return None
+    texts = {key: document.text(value, key) or "" for key, value in entries.items() if key not in ("kind", "operation")}
+    if kind != "docker" and not PurePath(texts["path"]).name:
+        document.fault(entries["path"], "path must be a glob such as nas/*.log")
+        return None
+    operation = None
+    if "operation" in entries:
+        operation = document.choice(entries["operation"], "operation", (*OPERATIONS, "other"))
+    return SourceSetting(texts.get("path", ""), texts.get("job") or None, operation, kind, texts.get("container", ""))
 
 
 def _contradictions(settings: Settings, said: str) -> list[str]:

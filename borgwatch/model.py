@@ -74,7 +74,8 @@ class Position:
     `anchor` proves the content that stands right before `offset`; its layout is the business of
     `borgwatch.sources.position` alone, and it is empty in the position of a `Line`.
     `skipping` says that `offset` stands in the rest of an over-long line. What ends at or before `past_until`
-    was there before borgwatch first saw the file.
+    was there before borgwatch first saw the file. `held` is what stands before `offset` and waits for the rest of its
+    line; its layout is the business of `borgwatch.sources.docker`.
     """
 
     device: int
@@ -83,6 +84,7 @@ class Position:
     anchor: bytes = b""
     skipping: bool = False
     past_until: int = 0
+    held: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +92,14 @@ class Line:
     """One line as it was written: `data` has no line end.
 
     `read_at` is when it was read, or when its file was last changed if that was before: no line is newer than that.
+    `written_at` is known where whoever wrote it down says so.
     """
 
     source: str
     data: bytes
     position: Position
     read_at: datetime
+    written_at: datetime | None = None
 
     @property
     def past(self) -> bool:

@@ -7,7 +7,7 @@ positions. Only then does anything count: if the commit fails, the next step rea
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -113,9 +113,12 @@ class Pipeline:
         """What is known of each operation of each job."""
         return self._jobs
 
-    def step(self) -> Step:
-        """Read, judge, decide and commit once; raises `JournalError` if it could not be committed."""
-        batches = [(tree, tree.read(BUDGET)) for tree in self._trees]
+    def step(self, changed: Collection[str] | None = None) -> Step:
+        """Read, judge, decide and commit once; raises `JournalError` if it could not be committed.
+
+        `changed` are the paths to look at, if that is known; all files otherwise.
+        """
+        batches = [(tree, tree.read(BUDGET, changed=changed)) for tree in self._trees]
         now = self._now()
         positions = {source: position for _, batch in batches for source, position in batch.positions.items()}
         judged = self._judge(batches, now, positions)

@@ -1,26 +1,45 @@
 """What a source stands for: the job it belongs to, and the operation of a closing line that names none. Pure.
 
 A file `/watch/<name>/…` belongs to job `<name>`; one that lies in a watched directory itself gives the job its own
-name, without the date that a script may have put into it. Settings (`sources:`) say otherwise for some files.
+name, without the date that a script may have put into it. A container's output belongs to the job of its name.
+Settings (`sources:`) say otherwise for some files.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path, PurePath
 
 from borgwatch.config import SourceSetting
 from borgwatch.judge import SourceRole
+from borgwatch.sources.choice import Kind, Wish
+from borgwatch.sources.docker import Containers, Pick
 
-__all__ = ["Roles"]
+__all__ = ["Roles", "picks_in", "wishes_in"]
 
 _DATE = r"(?:19|20)\d\d[-_.]?\d\d[-_.]?\d\d"
 _DATE_FIRST = re.compile(rf"{_DATE}(?:[-_.T@]?[\d:]+)*[-_.@]*")
 _DATE_AND_REST = re.compile(rf"[-_.@]?{_DATE}.*$")
 _MAX_CACHED = 4096
+
+
+def wishes_in(settings: Sequence[SourceSetting]) -> tuple[Wish, ...]:
+    """Say which files the settings want to be read as status or heartbeat files."""
+    return tuple(
+        Wish(Kind[setting.kind.upper()], setting.path, setting.operation or "backup", is_named=True)
+        for setting in settings
+        if setting.kind in ("status", "heartbeat")
+    )
+
+
+def picks_in(settings: Sequence[SourceSetting]) -> tuple[Pick, ...]:
+    """Say which containers the settings choose."""
+    return tuple(
+        Pick(setting.container, setting.job, setting.operation) for setting in settings if setting.kind == "docker"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +48,7 @@ class Roles:
 
     watch: Sequence[Path]
     settings: Sequence[SourceSetting]
+    containers: Containers = field(default_factory=Containers)
 
     def __call__(self, source: str) -> SourceRole:
         """Look a source up."""
@@ -36,10 +56,13 @@ class Roles:
 
     def find(self, source: str) -> SourceRole:
         """Work the role of a source out; a call looks into the cache first."""
+        if owner := self.containers.owner(source):
+            container, pick = owner
+            return SourceRole(pick.job or container.name or "backup", pick.operation or "backup")
         relative = self._below_watch(PurePath(source))
         job, operation = _job(relative), None
         for setting in self.settings:
-            if relative.match(setting.path) or PurePath(source).match(setting.path):
+            if setting.path and (relative.match(setting.path) or PurePath(source).match(setting.path)):
                 job, operation = setting.job or job, setting.operation
                 break
         return SourceRole(job, operation or "backup")

@@ -12,7 +12,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,11 +25,12 @@ from borgwatch.judge import Judge
 from borgwatch.login import login_for, now
 from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
-from borgwatch.pipeline import Pipeline, Plan
+from borgwatch.pipeline import Pipeline, Plan, Step
 from borgwatch.report import Report
-from borgwatch.roles import Roles
+from borgwatch.roles import Roles, picks_in, wishes_in
 from borgwatch.rulefiles import RuleFiles
 from borgwatch.runs import Limits
+from borgwatch.sources.docker import Containers
 from borgwatch.sources.tail import Tree
 from borgwatch.sources.wake import Waker
 from borgwatch.truenas.client import Client
@@ -49,9 +50,10 @@ class Service:
         self._limits = limits or Limits(stalled=settings.stalled_after)
         self._rule_files = RuleFiles(settings.rules, time.monotonic)
         self.rules = load_rules(settings.rules)
+        self._containers = Containers(picks_in(settings.sources))
         self.pipeline = Pipeline(
             self._trees(),
-            Judge(Matcher(self.rules.rules), self._limits, Roles(settings.watch, settings.sources)),
+            Judge(Matcher(self.rules.rules), self._limits, Roles(settings.watch, settings.sources, self._containers)),
             self._plan(),
             journal,
             now,
@@ -75,7 +77,15 @@ class Service:
             if around := _other_around(directory, self._settings.watch):
                 self._report.problem("config.problem", f"BORGWATCH_WATCH: {root} lies in {around}: it is watched once")
             else:
-                trees[root] = Tree(directory, root, first_start=root not in known, now=now, monotonic=time.monotonic)
+                trees[root] = Tree(
+                    directory,
+                    root,
+                    now=now,
+                    monotonic=time.monotonic,
+                    wishes=wishes_in(self._settings.sources),
+                    containers=self._containers,
+                    first_start=root not in known,
+                )
         return trees
 
     def stop(self) -> None:
@@ -130,32 +140,32 @@ class Service:
             self._report.problem(f"{name}.broken", f"{type(error).__name__}: {error}")
 
     async def _watch(self, waker: Waker, on_ready: Callable[[], None], on_caught_up: Callable[[], None]) -> None:
-        more = self._step()
+        step = self._step()
         on_ready()
-        while more and not self._stopping.is_set():
+        while step.more and not self._stopping.is_set():
             await asyncio.sleep(0)
-            more = self._step()
+            step = self._step()
         on_caught_up()
         while not self._stopping.is_set():
-            if more:
+            if step.more:
                 await asyncio.sleep(0)
             else:
-                await waker.wait()
+                await waker.wait(found=step.lines > 0)
             for problem in waker.problems():
                 self._report.source(problem)
             if self._rule_files.changed():
                 self._reload_rules()
-            more = self._step()
+            step = self._step(None if step.more else waker.changed())
 
-    def _step(self) -> bool:
+    def _step(self, changed: Collection[str] | None = None) -> Step:
         try:
-            step = self.pipeline.step()
+            step = self.pipeline.step(changed)
         except JournalError as error:
             self._report.problem("journal.failed", str(error))
-            return False
+            return Step()
         except Exception as error:  # noqa: BLE001 - one line must not end the watching
             self._say_broken("pipeline", error)
-            return False
+            return Step()
         self._report.resolved("journal.failed")
         try:
             self._report.step(step)
@@ -163,7 +173,7 @@ class Service:
             self._say_broken("report", error)
         if step.alerts and self._courier is not None:
             self._courier.poke()
-        return step.more
+        return step
 
     def reload(self) -> None:
         """Read the rule files again; broken ones leave the rules as they were. TrueNAS is tried at once, too.

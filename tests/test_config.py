@@ -440,3 +440,37 @@ def test_a_fingerprint_is_a_check_whatever_else_was_said(verify: str, scheme: st
     })  # fmt: skip
 
     assert settings.truenas.verification is Verify.FULL
+
+
+def test_status_files_and_containers_are_sources(tmp_path: Path) -> None:
+    settings = with_file(
+        tmp_path,
+        "sources:\n"
+        "  - {kind: status, path: '*.status', operation: prune}\n"
+        "  - {kind: heartbeat, path: alive, job: nas}\n"
+        "  - {kind: docker, container: borg-backup, job: nas}\n",
+    )
+
+    assert settings.problems == ()
+    assert settings.sources == (
+        SourceSetting("*.status", None, "prune", "status"),
+        SourceSetting("alive", "nas", None, "heartbeat"),
+        SourceSetting("", "nas", None, "docker", "borg-backup"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("{kind: statsu, path: x}", "2:12: kind cannot be 'statsu' (did you mean 'status'?)"),
+        ("{kind: heartbeat}", "2:5: a source must say path: (a glob below a watched directory)"),
+        (
+            "{kind: docker}",
+            "2:5: a source must say container: (the name of a container or of its Compose service, * allowed)",
+        ),
+        ("{kind: docker, path: x}", "2:26: path is not for a source of kind docker: say container:"),
+        ("{path: x, container: y}", "2:26: container is not for a source of kind log: say path:"),
+    ],
+)
+def test_a_source_of_the_wrong_shape_is_told_with_its_place(tmp_path: Path, source: str, problem: str) -> None:
+    assert with_file(tmp_path, f"sources:\n  - {source}\n").problems == (f"{tmp_path}/borgwatch.yaml:{problem}",)

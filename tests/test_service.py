@@ -153,7 +153,7 @@ async def test_a_step_that_breaks_on_something_nobody_thought_of_is_tried_again(
         await nas.changed(lambda nas: nas.alerts)
 
 
-def _nobody_thought_of_it() -> None:
+def _nobody_thought_of_it(*_: object) -> None:
     raise ZeroDivisionError("what now")
 
 

@@ -17,11 +17,12 @@ from borgwatch.login import now
 from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
 from borgwatch.model import Line, Position
-from borgwatch.roles import Roles
+from borgwatch.roles import Roles, picks_in
 from borgwatch.runs import Limits
 from borgwatch.samples import run_samples
+from borgwatch.sources.choice import PATTERNS
 from borgwatch.sources.disk import explain
-from borgwatch.sources.walk import PATTERNS
+from borgwatch.sources.docker import Containers
 
 __all__ = ["command"]
 
@@ -76,7 +77,7 @@ def _check_state(settings: Settings, steps: Steps) -> None:
 
 
 def _check_sources(settings: Settings, matcher: Matcher, steps: Steps) -> None:
-    roles = Roles(settings.watch, settings.sources)
+    roles = Roles(settings.watch, settings.sources, Containers(picks_in(settings.sources)))
     judge = Judge(matcher, Limits(), roles)
     for directory in settings.watch:
         with steps.guarded("sources"):

@@ -31,12 +31,14 @@ def decode(line: Line, job: str) -> Record:
         if found is None
         else record_from_object(found, source=line.source, job=job)
     )
-    if prefix is None:
-        return record
-    return replace(
-        record,
-        level=record.level or prefix.level,
-        logger=record.logger or prefix.logger,
-        time=record.time or prefix.time,
-        zoned=record.time is not None or prefix.zoned,
-    )
+    if prefix is not None:
+        record = replace(
+            record,
+            level=record.level or prefix.level,
+            logger=record.logger or prefix.logger,
+            time=record.time or prefix.time,
+            zoned=record.time is not None or prefix.zoned,
+        )
+    if line.written_at is not None and (record.time is None or not record.zoned):
+        return replace(record, time=line.written_at, zoned=True)  # whoever wrote it down knew the time and the zone
+    return record

@@ -12,25 +12,32 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from borgwatch.errors import SourceError
 
 __all__ = [
+    "ABSENT",
     "FILE_LIMIT",
+    "READING",
+    "Content",
     "OpenFile",
     "RefusedError",
     "Stamp",
     "UnsettledError",
     "explain",
     "is_deleted",
+    "is_unchanged",
     "kind",
     "listing",
     "open_file",
     "open_if_there",
     "stamp_at",
+    "stamp_of",
 ]
 
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK  # a FIFO put in a log's place must not block us
+READING = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+"""How files are opened: a FIFO put in a log's place must not block us."""
 
 _KINDS = (
     (stat.S_ISDIR, "a directory"),
@@ -76,6 +83,19 @@ class Stamp:
         return self.device, self.inode
 
 
+ABSENT = Stamp(0, 0, 0, 0)
+"""Stands for the stamp of a file that is not there."""
+
+
+class Content(Protocol):
+    """What can be read of a file, compressed or not, in the moment of one look."""
+
+    stamp: Stamp
+
+    def read(self, at: int, count: int) -> bytes:
+        """Read up to `count` bytes at the offset `at`; fewer only where the content ends."""
+
+
 class OpenFile:
     """A regular file, open for the moment of one look."""
 
@@ -107,12 +127,12 @@ def open_file(path: str) -> Iterator[OpenFile]:
 def open_if_there(path: str) -> Iterator[OpenFile | None]:
     """Open a regular file as `open_file` does, but give None where there is none."""
     try:
-        descriptor = os.open(path, _FLAGS)
+        descriptor = os.open(path, READING)
     except (FileNotFoundError, NotADirectoryError):
         yield None
         return
     try:
-        yield OpenFile(descriptor, _stamp(os.fstat(descriptor), path))
+        yield OpenFile(descriptor, stamp_of(os.fstat(descriptor), path))
     finally:
         os.close(descriptor)
 
@@ -120,9 +140,23 @@ def open_if_there(path: str) -> Iterator[OpenFile | None]:
 def stamp_at(path: str) -> Stamp | None:
     """Stat a regular file; None where there is none, `RefusedError` for anything else."""
     try:
-        return _stamp(os.stat(path), path)
+        return stamp_of(os.stat(path), path)
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def is_unchanged(path: str, stamp: Stamp, *, packed: bool = False) -> bool:
+    """Tell whether a path still shows the file of a stamp; the size of a `packed` one is not that in its stamp."""
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return stamp == ABSENT
+    return (
+        found.st_mtime_ns == stamp.changed_ns
+        and (packed or found.st_size == stamp.size)
+        and found.st_ino == stamp.inode
+        and found.st_dev == stamp.device
+    )
 
 
 def is_deleted(path: str, device: int) -> bool:
@@ -168,7 +202,8 @@ def explain(where: str, error: OSError) -> tuple[str, str]:
     return (FILE_LIMIT if error.errno in (errno.EMFILE, errno.ENFILE) else where), what
 
 
-def _stamp(found: os.stat_result, path: str) -> Stamp:
+def stamp_of(found: os.stat_result, path: str) -> Stamp:
+    """Make the stamp of what was found at `path`; raise `RefusedError` if it is no regular file."""
     if not stat.S_ISREG(found.st_mode):
         raise RefusedError(f"{path} is {kind(found.st_mode)}, not a file: it is not read")
     return Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)

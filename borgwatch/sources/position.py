@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import lru_cache
 from hashlib import blake2b
 
 from borgwatch.model import Position
@@ -69,7 +70,11 @@ class Proof:
 
 def proof_of(position: Position) -> Proof | None:
     """Read the proof in a position; None where the file was not looked into yet."""
-    packed = position.anchor
+    return _unpacked(position.anchor)
+
+
+@lru_cache(maxsize=64)  # one look asks several times
+def _unpacked(packed: bytes) -> Proof | None:
     if len(packed) < _DIGEST + _TIME:
         return None
     lines = packed[_DIGEST + _TIME :]

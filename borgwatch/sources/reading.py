@@ -17,10 +17,7 @@ from borgwatch.sources.disk import Stamp
 from borgwatch.sources.lines import Piece, rest, split
 from borgwatch.sources.position import ANCHOR_SPAN, fingerprint, proof_of
 
-__all__ = ["ABSENT", "Followed", "Moment", "Taken", "take"]
-
-ABSENT = Stamp(0, 0, 0, 0)
-"""Stands for the stamp of a file that is not there."""
+__all__ = ["Followed", "Moment", "Taken", "take"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,19 @@ caller says `commit`, and only then the tree goes on; a batch that is never comm
 nothing else worth keeping: `restore` with the positions of earlier batches makes a new one go on where the old one
 stood.
 
-How a look goes. The walk shows which names there are; one stat per known file shows which of them changed; only
-those are opened. A block is read together with the bytes before it that prove the file to be the one that was read
-(`position`). If they do not, the tracer finds out what became of it (`trace`), and `position.decide` what to do.
-A rotated file stays followed beside its successor, under the key of its source and its inode, until nothing has
-been added to it for a while; it is read before its successor, which waits as long as it has more to give. What is
-found in motion (a rotation under way) is left for the next look.
+How a look goes. The walk shows which names there are; the agenda says which files to look at; one stat per file
+shows which of them changed; only those are opened. A block is read together with the bytes before it that prove the
+file to be the one that was read (`position`). If they do not, the tracer finds out what became of it (`trace`), and
+`position.decide` what to do. A rotated file stays followed beside its successor, under the key of its source and its
+inode, until nothing has been added to it for a while; it is read before its successor, which waits as long as it has
+more to give. What is found in motion (a rotation under way) is left for the next look.
 """
 
 from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -26,14 +26,22 @@ from pathlib import Path
 from typing import Literal
 
 from borgwatch.model import Line, Position
-from borgwatch.sources.disk import FILE_LIMIT, RefusedError, UnsettledError, explain, open_file, stamp_at
-from borgwatch.sources.follow import Follower, Limits, position_at_end
+from borgwatch.sources.agenda import Agenda
+from borgwatch.sources.choice import PATTERNS, Choice, Wish
+from borgwatch.sources.compressed import Unpacker
+from borgwatch.sources.disk import ABSENT, FILE_LIMIT, RefusedError, UnsettledError, explain, open_file, stamp_at
+from borgwatch.sources.docker import Containers
+from borgwatch.sources.follow import Follower
 from borgwatch.sources.lines import MAX_LINE
-from borgwatch.sources.look import Look, source_of
+from borgwatch.sources.look import Look
+from borgwatch.sources.predecessors import Predecessors, changed_ns
 from borgwatch.sources.problems import Ledger, Problem
-from borgwatch.sources.reading import ABSENT, Followed, Moment
+from borgwatch.sources.reading import Followed, Moment
+from borgwatch.sources.share import Limits, position_at_end, stands_still
+from borgwatch.sources.states import States, source_of
+from borgwatch.sources.status import StatusFiles
 from borgwatch.sources.trace import Find, Tracer
-from borgwatch.sources.walk import PATTERNS, Walker
+from borgwatch.sources.walk import Walker
 
 __all__ = ["Batch", "Tree"]
 
@@ -74,6 +82,8 @@ class Tree:
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
         patterns: Sequence[str] = PATTERNS,
+        wishes: Sequence[Wish] = (),
+        containers: Containers | None = None,
         first_start: bool = False,
         start: Literal["beginning", "end"] = "beginning",
         settle: timedelta = _SETTLE,
@@ -86,20 +96,32 @@ class Tree:
         self._start = start
         self._ledger = Ledger()
         self._limits = Limits(settle.total_seconds(), linger.total_seconds(), max_line)
-        self._walker = Walker(os.path.abspath(root), name, patterns, monotonic)
-        self._follower = Follower(self._limits, self._ledger, self._path_of, self._source_at)
-        self._states: dict[str, Followed] = {}
+        top = os.path.abspath(root)
+        self._walker = Walker(top, name, Choice(top, patterns, wishes), containers or Containers(), monotonic)
+        self._statuses = StatusFiles(self._ledger)
+        self._unpacker = Unpacker()
+        self._predecessors = Predecessors(self._limits, self._ledger, self._unpacker, self._path_of, self._source_at)
+        self._follower = Follower(self._limits, self._ledger, self._predecessors, self._path_of)
+        self._states = States()
+        self._agenda = Agenda()
         self._found: Mapping[str, str] = {}
         self._troubled: set[str] = set()
         self._turn = ""
-        self._staged: tuple[Batch, Look, str] | None = None
+        self._staged: tuple[Batch, str] | None = None
+        self._pending: Look | None = None
+        self._new: tuple[Mapping[str, str], int, list[str]] = ({}, 0, [])
 
     def restore(self, positions: Mapping[str, Position]) -> None:
         """Go on where the tree that gave these positions stood; those of other trees are left alone."""
         for key, position in positions.items():
             source = source_of(key)
-            if self._walker.owns(source):
-                self._states[key] = Followed(source, self._walker.path(source), position, stamp=ABSENT)
+            if self._walker.is_status(source):
+                self._statuses.restore(source, position)
+            elif self._walker.owns(source):
+                path = self._walker.path(source)
+                self._states.put(key, Followed(path if path == source else source, path, position, stamp=ABSENT))
+        by_age = sorted(self._states, key=lambda key: changed_ns(self._states[key]))
+        self._agenda.changed(self._states[key].source for key in by_age)
 
     @property
     def is_there(self) -> bool:
@@ -111,18 +133,31 @@ class Tree:
         self._walk()
         return {source: Path(path) for source, path in self._found.items()}
 
-    def read(self, budget: int) -> Batch:
-        """Look at all files and read what is new, at most `budget` bytes in all, but at least one longest line."""
-        self._walk()
+    def read(self, budget: int, *, changed: Collection[str] | None = None) -> Batch:
+        """Look at the files and read what is new, at most `budget` bytes in all, but at least one longest line.
+
+        `changed` are the paths that a notification named, if that is all there is to look at; a look without it
+        leaves nothing out.
+        """
+        self._take_back()
+        named = None if changed is None or self._is_first else self._sources_of(changed)
+        if named is None:
+            self._walk()
         left = max(budget, self._limits.least)
         moment = Moment(self._now(), self._monotonic())
-        look = Look(moment, dict(self._states), Tracer(self._walker.paths_with), left, left)
+        tracer = Tracer(self._walker.paths_with, self._unpacker, self._ledger)
+        look = self._pending = Look(moment, self._states, tracer, left, left)
         if self._is_first:
             self._note_past(look)
-        turn = self._visit_in_turn(self._due(look), look)
-        positions = look.positions_since(self._states)
-        batch = Batch(tuple(look.lines), positions, self._ledger.drain(), more=look.more or bool(turn))
-        self._staged = (batch, look, turn)
+            self._note_changed(look.changed_sources())
+        turn = self._visit_in_turn(self._due(look, named), look)
+        if not look.more:
+            self._unpacker.close()
+        statuses = self._walker.statuses if named is None else {}
+        reported, places = self._statuses.read(statuses, moment, first=self._is_first)
+        positions = look.positions() | places
+        batch = Batch((*look.lines, *reported), positions, self._ledger.drain(), more=look.more or bool(turn))
+        self._staged = (batch, turn)
         if not batch.lines and not batch.positions:
             self.commit(batch)
         return batch
@@ -131,23 +166,59 @@ class Tree:
         """Go on behind the batch that was read last: its lines and positions are safe now."""
         if self._staged is None or self._staged[0] is not batch:
             raise ValueError("only the batch that was read last can be committed")
-        _, look, self._turn = self._staged
-        self._states = look.states
+        if self._pending is None:
+            return
+        self._note_changed(self._pending.changed_sources())
+        self._pending = None
+        self._turn = self._staged[1]
+        self._statuses.commit()
         self._is_first = self._is_first and not self.is_there
+
+    def _take_back(self) -> None:
+        """Undo a look that was never committed, or that broke off."""
+        if self._pending:
+            changed = self._pending.changed_sources()
+            self._pending.undo()
+            self._pending = None
+            self._note_changed(changed)
+
+    def _note_changed(self, sources: Collection[str]) -> None:
+        self._agenda.set_known(sources, self._states.knows)
 
     def _walk(self) -> None:
         self._found = self._walker.walk(self._ledger, self._states)
 
-    def _due(self, look: Look) -> list[str]:
+    def _sources_of(self, paths: Collection[str]) -> list[str] | None:
+        """Name the sources at these paths; None if they may be anything else that is of interest."""
+        named = []
+        for path in paths:
+            source = self._walker.source(path)
+            if source in self._states:
+                named.append(source)
+            elif self._walker.is_of_interest(path):
+                return None
+        return named
+
+    def _due(self, look: Look, named: Collection[str] | None) -> list[str]:
         """List the sources to be opened: the known ones first, because they may own what a new name shows."""
-        sources = look.sources
-        known = sorted(source for source in sources if not self._is_at_rest(source, look))
+        chosen = self._agenda.full() if named is None else self._agenda.quick(named)
+        known = sorted(source for source in chosen if not self._is_at_rest(source, look))
+        self._agenda.only_restless(known)
         turn = bisect_left(known, self._turn)
-        new = [source for source in self._found if source not in sources and not self._is_alias(source, look)]
-        for where in self._troubled.difference(sources, new):
-            self._ledger.fine(where)
-        self._troubled.clear()
+        new = [source for source in self._unknown() if not self._is_alias(source, look)] if named is None else []
+        if named is None:
+            for where in [where for where in self._troubled if where not in new and not self._states.knows(where)]:
+                self._ledger.fine(where)
+            self._troubled.clear()
         return [*known[turn:], *known[:turn], *new]
+
+    def _unknown(self) -> list[str]:
+        """List the sources that were found and of which nothing is known."""
+        found, version, unknown = self._new
+        if found is not self._found or version != self._states.version:
+            unknown = [source for source in self._found if not self._states.knows(source)]
+            self._new = self._found, self._states.version, unknown
+        return unknown
 
     def _visit_in_turn(self, due: Sequence[str], look: Look) -> str:
         """Visit the sources, each for its fair share, as far as the budget goes; return whose turn is next."""
@@ -162,9 +233,8 @@ class Tree:
     def _is_at_rest(self, source: str, look: Look) -> bool:
         if source not in look.states and source in self._found and not self._is_alias(source, look):
             return False
-        keys = [key for key in (source, *look.predecessors(source)) if key in look.states]
         try:
-            return all(self._follower.stands_still(key, look) for key in keys)
+            return all(stands_still(key, look, self._limits) for key in look.states.keys_of(source))
         except (OSError, RefusedError):
             return False  # the visit will say why
 
@@ -180,14 +250,14 @@ class Tree:
         for source, path in self._found.items():
             with self._told(source, look):
                 stamp = stamp_at(path)
-                if stamp is None or source in look.states or look.owner(stamp.identity):
+                if stamp is None or source in look.states or look.states.owner(stamp.identity):
                     continue
                 past = Followed(source, path, Position(*stamp.identity, 0, past_until=stamp.size))
                 look.put(source, past)
                 if self._start == "end":
                     with open_file(path) as file:
                         look.put(source, replace(past, position=position_at_end(file, self._limits.max_line)))
-                self._follower.pass_over_generations(source, path, look)
+                self._predecessors.pass_over(source, path, look)
 
     @contextmanager
     def _told(self, where: str, look: Look) -> Iterator[None]:

@@ -15,10 +15,12 @@ from itertools import islice, takewhile
 from operator import itemgetter
 
 from borgwatch.model import Position
-from borgwatch.sources.disk import OpenFile, Stamp, UnsettledError, listing, open_file, stamp_at
+from borgwatch.sources.compressed import Unpacker, UnpackError
+from borgwatch.sources.disk import Content, Stamp, UnsettledError, listing, stamp_at
 from borgwatch.sources.lines import Piece, split
 from borgwatch.sources.position import Whereabouts, behind_overlap, proof_of, proves, span_before
-from borgwatch.sources.rotation import Generation, generation
+from borgwatch.sources.problems import Ledger
+from borgwatch.sources.rotation import Generation, generation, is_compressed
 
 __all__ = ["MAX_SEARCHED", "Find", "Tracer", "holds", "place_behind_overlap"]
 
@@ -26,6 +28,8 @@ MAX_SEARCHED = 8 * 1024 * 1024
 """How far into a rewritten file the place to go on is looked for, in bytes; a larger one starts over."""
 _BLOCK = 256 * 1024
 _TRIES = 8
+_COARSE_NS = 2_000_000_000
+"""How far times of change may be off that a tool has copied to another file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +71,10 @@ class _Directory:
         return map(self._find, self._by_identity.get(identity, ()))
 
     def generations(self, live: str) -> Iterator[tuple[Generation, Find]]:
-        """Find the generations of a live file that hold lines as they are."""
+        """Find the generations of a live file; one that is being compressed counts as it was."""
         for name in _beginning_with(live, self._names):
             one = generation(live, name)
-            if one and not one.compressed:
+            if one and not (one.compressed and os.path.splitext(name)[0] in self.files):
                 yield one, self._find(name)
 
     def _find(self, name: str) -> Find:
@@ -80,8 +84,10 @@ class _Directory:
 class Tracer:
     """Look for rotated files, for the length of one look."""
 
-    def __init__(self, paths_with: Callable[[int], Sequence[str]]) -> None:
+    def __init__(self, paths_with: Callable[[int], Sequence[str]], unpacker: Unpacker, ledger: Ledger) -> None:
         self._paths_with = paths_with
+        self._unpacker = unpacker
+        self._ledger = ledger
         self._directories: dict[str, _Directory] = {}
 
     def settle(self, live: str, stamp: Stamp | None) -> None:
@@ -101,7 +107,7 @@ class Tracer:
             if self.moved_here(live, position, find):
                 return Whereabouts.MOVED, find
         for find in self.generations(live):
-            if position.offset and find.stamp.size >= position.offset and _copied_here(find, position):
+            if self.copied_here(live, find, position):
                 return Whereabouts.COPIED, find
         return Whereabouts.NOWHERE, None
 
@@ -109,7 +115,8 @@ class Tracer:
         """Find the generations of `live` that came after the file `than` and were not `followed`, the oldest first.
 
         Where that file is gone, or its name tells nothing, those count that were not changed before `since_ns`.
-        (The same time will do: what was live before the lost file is still followed if it is that young.)
+        (The same time will do: what was live before the lost file is still followed if it is that young. Not so for
+        a compressed one, which is another file than the one that was followed.)
         """
         name = os.path.basename(live)
         known = generation(name, os.path.basename(than.path)) if than else None
@@ -118,7 +125,7 @@ class Tracer:
             if known and known.family == one.family:
                 is_later = one.rank > known.rank
             else:
-                is_later = find.stamp.changed_ns >= since_ns
+                is_later = find.stamp.changed_ns >= since_ns + one.compressed
             if is_later and find.stamp.identity not in followed:
                 found.append(((one.family, one.rank), find))
         return [find for _, find in sorted(found, key=itemgetter(0))]
@@ -152,11 +159,44 @@ class Tracer:
         only its name tells.
         """
         proof = proof_of(position)
+        if proof and position.offset == 0 and is_compressed(find.path):
+            return False  # it was seen empty; what is compressed now is another that got its number
         if proof is None or position.offset == 0:
             return generation(os.path.basename(live), os.path.basename(find.path)) is not None
+        if is_compressed(find.path):
+            return self.copied_here(live, find, position)
         if find.stamp.size == position.offset and find.stamp.changed_ns != proof.changed_ns:
             return False
-        return _holds_at(find, position)
+        return self._holds_at(find, position)
+
+    def copied_here(self, live: str, find: Find, position: Position) -> bool:
+        """Tell whether a rotated file with another inode holds what was read, as it is or compressed."""
+        proof = proof_of(position)
+        if position.offset == 0 or proof is None:
+            return False
+        if is_compressed(find.path):
+            if find.stamp.changed_ns < proof.changed_ns - _COARSE_NS:  # compressing keeps the time of change
+                return False
+        elif find.stamp.size < position.offset:
+            return False
+        try:
+            return self._holds_at(find, position)
+        except PermissionError:
+            return False  # an old generation that is kept from us is no reason to leave the live file unread
+        except UnpackError as error:
+            self._ledger.note(live, f"{error}; if it holds unread lines, they are lost")
+            return False
+
+    def _holds_at(self, find: Find, position: Position) -> bool:
+        if not is_compressed(find.path):
+            return self._looked_into(find, position)
+        return self._unpacker.remembered((find.stamp, position), lambda: self._looked_into(find, position))
+
+    def _looked_into(self, find: Find, position: Position) -> bool:
+        with self._unpacker.open(find.path) as file:
+            if file.stamp.identity != find.stamp.identity:
+                raise UnsettledError(f"{find.path}: renamed while it was looked at")
+            return holds(file, position)
 
     def _around(self, live: str) -> _Directory:
         """List the directory of a live file, until two listings in a row agree on it."""
@@ -177,7 +217,7 @@ def _beginning_with(start: str, names: Sequence[str]) -> Iterator[str]:
     return takewhile(lambda name: name.startswith(start), islice(names, at, None))
 
 
-def holds(file: OpenFile, position: Position) -> bool:
+def holds(file: Content, position: Position) -> bool:
     """Tell whether the proof of `position` holds in a file."""
     if file.stamp.size < position.offset:
         return False
@@ -186,7 +226,7 @@ def holds(file: OpenFile, position: Position) -> bool:
     return proves(position, file.read(position.offset - span, span), same=same)
 
 
-def place_behind_overlap(file: OpenFile, position: Position, limit: int) -> int | None:
+def place_behind_overlap(file: Content, position: Position, limit: int) -> int | None:
     """Find the place behind the lines already read in a file that may have been rewritten."""
     proof = proof_of(position)
     if proof is None or file.stamp.size > MAX_SEARCHED:
@@ -194,21 +234,7 @@ def place_behind_overlap(file: OpenFile, position: Position, limit: int) -> int 
     return behind_overlap(proof, _pieces(file, limit))
 
 
-def _copied_here(find: Find, position: Position) -> bool:
-    try:
-        return _holds_at(find, position)
-    except PermissionError:
-        return False  # an old generation that is kept from us is no reason to leave the live file unread
-
-
-def _holds_at(find: Find, position: Position) -> bool:
-    with open_file(find.path) as file:
-        if file.stamp.identity != find.stamp.identity:
-            raise UnsettledError(f"{find.path}: renamed while it was looked at")
-        return holds(file, position)
-
-
-def _pieces(file: OpenFile, limit: int) -> Iterator[Piece]:
+def _pieces(file: Content, limit: int) -> Iterator[Piece]:
     at, skipping = 0, False
     while block := file.read(at, max(_BLOCK, limit + 2)):
         result = split(block, at, skipping=skipping, limit=limit)

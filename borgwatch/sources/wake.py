@@ -5,13 +5,19 @@ whatever becomes of them (no inotify on NFS, watch limit reached, queue overflow
 interval finds what they miss, and every look is complete by itself. So there is no way to lose a line here.
 
 Hints come from watchdog's threads and are folded into one event of the running loop; two wake-ups are at least a
-small gap apart. Only what changes content or names wakes: our own opening, reading and closing does not.
+small gap apart. Only what changes content or names wakes: our own opening, reading and closing does not. `changed`
+says which paths it was about.
+
+While a file is busy, hints tell nothing new and cost more than looking: after a burst of them they are silenced, and
+the files that moved are looked at once a gap, until they rest. Then hints are listened to again. Where the burst came
+from files that do not matter, and comes again, they are silenced for longer, up to the poll interval.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +25,6 @@ from watchdog.events import (
     DirCreatedEvent,
     DirDeletedEvent,
     DirMovedEvent,
-    FileClosedEvent,
     FileCreatedEvent,
     FileDeletedEvent,
     FileModifiedEvent,
@@ -34,13 +39,20 @@ from borgwatch.sources.problems import Ledger, Problem
 
 __all__ = ["Waker"]
 
-_GAP = 0.02
+_GAP = 0.015
+_BURST = 10
+"""Wake-ups by hints, one right after the other, that make a burst."""
+_REST = 0.3
+"""Seconds without anything found after which hints are listened to again."""
+_FULL = 0.2
+"""Seconds between two full looks while hints are silenced."""
+_MAX_NAMED = 64
+"""Paths that hints may name; if they are more, everything is looked at."""
 _TELLING: list[type[FileSystemEvent]] = [
     FileModifiedEvent,
     FileCreatedEvent,
     FileMovedEvent,
     FileDeletedEvent,
-    FileClosedEvent,
     DirCreatedEvent,
     DirMovedEvent,
     DirDeletedEvent,
@@ -63,30 +75,79 @@ class Waker(FileSystemEventHandler):
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
         self._last_wake = -gap
+        self._lock = threading.Lock()
+        self._hinted: set[str] | None = set()  # None stands for everything; filled by watchdog's threads
+        self._changed_paths: frozenset[str] | None = None
+        self._burst = 0
+        self._silent_until: float | None = None
+        self._silence = _REST
+        self._last_full = 0.0
         self._observer: BaseObserver | None = None
         self._watched: dict[str, tuple[Identity, ObservedWatch]] = {}
         self._ledger = Ledger()
         self._watch()
 
-    async def wait(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - running out of time is an answer
-        """Wait for a change, a poke, the poll interval or the timeout; tell whether it was a change or a poke."""
+    async def wait(self, timeout: float | None = None, *, found: bool = False) -> bool:  # noqa: ASYNC109 - running out of time is an answer
+        """Wait for a change, a poke, the poll interval or the timeout; tell whether it was not just time that passed.
+
+        `found` tells that the look after the last wait found something.
+        """
         longest = self._interval if timeout is None else min(timeout, self._interval)
+        if self._silent_until is not None:
+            return await self._wait_in_silence(self._silent_until, min(longest, self._gap), found=found)
         too_soon = self._last_wake + self._gap - self._loop.time()
         if too_soon > 0:
             await asyncio.sleep(min(too_soon, longest))
+        is_burst = self._changed.is_set() or self._loop.time() - self._last_wake < 2 * self._gap
         try:
             async with asyncio.timeout(longest):
                 await self._changed.wait()
         except TimeoutError:
+            self._burst = 0
+            self._changed_paths = None
             self._watch()
             return False
         finally:
             self._last_wake = self._loop.time()
-        self._changed.clear()
+        self._take_hints()
+        self._burst = self._burst + 1 if is_burst and too_soon > 0 else 0
+        if self._burst >= _BURST:
+            self._fall_silent()
         return True
 
+    async def _wait_in_silence(self, until: float, gap: float, *, found: bool) -> bool:
+        """Let a gap pass; end the silence, with a full look, once nothing was found for long enough."""
+        await asyncio.sleep(gap)
+        now = self._last_wake = self._loop.time()
+        poked = self._changed.is_set()
+        self._changed.clear()
+        if found:
+            self._silent_until = max(until, now + _REST)
+            self._silence = _REST
+        elif now >= until:
+            self._silent_until, self._burst = None, 0
+            self._watch()
+        is_full = poked or self._silent_until is None or now - self._last_full >= _FULL
+        if is_full:
+            self._last_full = now
+        self._changed_paths = None if is_full else frozenset()
+        return True
+
+    def _fall_silent(self) -> None:
+        self._silent_until = self._loop.time() + self._silence
+        self._silence = min(2 * self._silence, max(self._interval, _REST))  # until a look finds something
+        self._last_full = self._loop.time()
+        for root in list(self._watched):
+            self._forget(root)
+
+    def changed(self) -> frozenset[str] | None:
+        """Name the paths that the last wait was about; None if it may be anything, and none for those that moved."""
+        return self._changed_paths
+
     def poke(self) -> None:
-        """Make `wait` return; for a signal handler, and from any thread."""
+        """Make `wait` return, to look at everything; for a signal handler, and from any thread."""
+        with self._lock:
+            self._hinted = None
         self._loop.call_soon_threadsafe(self._changed.set)
 
     def problems(self) -> tuple[Problem, ...]:
@@ -104,12 +165,26 @@ class Waker(FileSystemEventHandler):
     def dispatch(self, event: FileSystemEvent) -> None:
         """Take a hint, in watchdog's thread."""
         # Releases of watchdog differ in what the event filter holds back; what comes is checked again.
-        if isinstance(event, tuple(_TELLING)) and not self._loop.is_closed():
-            self.poke()
+        if not isinstance(event, tuple(_TELLING)) or self._loop.is_closed():
+            return
+        with self._lock:
+            is_first = self._hinted == set()
+            if not isinstance(event, FileModifiedEvent) or self._hinted is None or len(self._hinted) >= _MAX_NAMED:
+                self._hinted = None
+            else:
+                self._hinted.add(os.fsdecode(event.src_path))
+        if is_first:
+            self._loop.call_soon_threadsafe(self._changed.set)
+
+    def _take_hints(self) -> None:
+        self._changed.clear()
+        with self._lock:
+            hinted, self._hinted = self._hinted, set()
+        self._changed_paths = None if hinted is None else frozenset(hinted)
 
     def _watch(self) -> None:
         """Listen for hints about the roots that are there; listen anew where that has come to an end."""
-        if not self._hints:
+        if not self._hints or self._silent_until is not None:
             return
         for root in self._roots:
             try:

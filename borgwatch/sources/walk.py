@@ -1,48 +1,59 @@
 """Find the files to follow below a directory.
 
-A root directory and name patterns come in; the files found leave as a mapping from source name to path. A file that
-is reached by its own name comes before one reached through a symbolic link, so that the former gives a file its
-source name. Hidden names, compressed files and rotated generations of a file that is there are not sources.
+A root directory and the choice of files come in; the files found leave as a mapping from source name to path. A
+file that is reached by its own name comes before one reached through a symbolic link, so that the former gives a file
+its source name. Hidden names, compressed files and rotated generations of a file that is there are not sources; of a
+container's directory, only its output is one.
 
-A directory is listed anew when it changed, and at least every second; what cannot be listed or read goes into the
+A directory is listed anew when it changed, and now and then anyway: every second in a small tree, less often the more
+files there are. Where nothing changed, a walk costs one stat per directory. What cannot be listed or read goes into the
 ledger of problems.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import translate
 
+from borgwatch.errors import SourceError
+from borgwatch.sources.choice import Choice, Kind, Wish
 from borgwatch.sources.disk import explain, kind
+from borgwatch.sources.docker import Containers, has_config, is_json_log
 from borgwatch.sources.problems import Ledger
-from borgwatch.sources.rotation import is_compressed, live_names
+from borgwatch.sources.rotation import live_names
+from borgwatch.sources.states import States
 
-__all__ = ["PATTERNS", "Walker"]
-
-PATTERNS = ("*.log", "*.txt", "*.json", "*.out", "*.err", "*.stderr", "*.stdout")
-"""Names that are followed where nothing else is said."""
+__all__ = ["Walker"]
 
 _MAX_DEPTH = 8
 _MAX_FILES = 20_000
 _RELIST_AFTER = 1.0
+_SMALL = 200
+"""Files of a tree whose directories are listed so often; those of one twice the size are listed half as often."""
 _TRUST_AFTER = 2.0
 """A directory's time of change has a granularity, coarse on some file systems: young ones are not believed."""
+_DOCKER = Wish(Kind.DOCKER)
 _KERNEL_TREES = ("/proc", "/sys")
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
-    """One name in a directory; `source` is None unless it is to be followed, `lives` what it may be a rotation of."""
+class _File:
+    """A file in a directory; `wish` is None unless it is to be read, `lives` what it may be a rotation of."""
 
-    path: str
     inode: int
     is_link: bool
-    source: str | None = None
+    wish: Wish | None = None
     lives: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A directory to be entered."""
+
+    path: str
+    is_link: bool
 
 
 @dataclass(slots=True)
@@ -51,9 +62,10 @@ class _Directory:
     changed_ns: int
     since: float
     listed: float
-    files: dict[str, _Entry] = field(default_factory=dict)
-    directories: list[_Entry] = field(default_factory=list)
+    files: dict[str, _File] = field(default_factory=dict)
+    directories: list[_Place] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    is_link: bool = False
 
 
 class Walker:
@@ -63,7 +75,8 @@ class Walker:
         self,
         root: str,
         name: str,
-        patterns: Sequence[str],
+        choice: Choice,
+        containers: Containers,
         monotonic: Callable[[], float],
         *,
         max_depth: int = _MAX_DEPTH,
@@ -71,39 +84,71 @@ class Walker:
     ) -> None:
         self._root = root
         self._name = name
-        self._names = _any_of(pattern for pattern in patterns if "/" not in pattern)
-        self._paths = _any_of(pattern for pattern in patterns if "/" in pattern)
+        self._choice = choice
+        self._containers = containers
         self._monotonic = monotonic
         self._max_depth = max_depth
         self._max_files = max_files
         self._directories: dict[str, _Directory] = {}
         self._by_inode: dict[int, list[str]] | None = None
         self._refused: set[str] = set()
+        self._found: Mapping[str, str] = {}
+        self._version = -1
+        self._relist_after = _RELIST_AFTER
+        self.statuses: Mapping[str, tuple[str, Wish]] = {}
+        """The status files that the last walk found, with their paths and how they are to be read."""
 
-    def walk(self, ledger: Ledger, known: Container[str] = ()) -> dict[str, str]:
-        """Find the sources and their paths; a generation of a `known` source is none of its own."""
-        level = [_Entry(self._root, 0, is_link=False)]
+    def walk(self, ledger: Ledger, known: States) -> Mapping[str, str]:
+        """Find the logs and their paths; a generation of a `known` one is none of its own.
+
+        Where nothing changed since the last walk, the same mapping is given again.
+        """
+        visited = self._visit(ledger)
+        same = self._version == known.version and visited.keys() == self._directories.keys()
+        if same and all(visited[path] is directory for path, directory in self._directories.items()):
+            return self._found
+        self._directories, self._by_inode, self._version = visited, None, known.version
+        files = sum(len(directory.files) for directory in visited.values())
+        self._relist_after = _RELIST_AFTER * max(1.0, files / _SMALL)
+        self._tell_refused(ledger)
+        self._found = self._bounded(self._collect(known), ledger)
+        return self._found
+
+    def _visit(self, ledger: Ledger) -> dict[str, _Directory]:
+        """Visit all directories, each by its own name where it has one."""
+        level = [_Place(self._root, is_link=False)]
         visited: dict[str, _Directory] = {}
         seen: set[tuple[int, int]] = set()
-        own: dict[str, str] = {}
-        linked: dict[str, str] = {}
         for _ in range(self._max_depth + 1):
-            below: list[_Entry] = []
-            # Links come last, so that a directory is entered by its own name where it has one.
-            for entry in sorted(level, key=lambda one: (one.is_link, one.path)):
-                directory = self._enter(entry, ledger)
+            below: list[_Place] = []
+            for place in sorted(level, key=lambda one: (one.is_link, one.path)):
+                directory = self._enter(place, ledger)
                 if directory is None or directory.identity in seen:
                     continue
                 seen.add(directory.identity)
-                visited[entry.path] = directory
-                for file in directory.files.values():
-                    if file.source and not self._is_generation(file, directory, known):
-                        (linked if entry.is_link or file.is_link else own)[file.source] = file.path
+                visited[place.path] = directory
+                directory.is_link = place.is_link
                 below += directory.directories
             level = below
-        self._directories, self._by_inode = visited, None
-        self._tell_refused(ledger)
-        return self._bounded(dict(sorted(own.items())) | dict(sorted(linked.items())), ledger)
+        return visited
+
+    def _collect(self, known: States) -> dict[str, str]:
+        """Sort the files that were found by how they are read; those found by their own names come first."""
+        own: dict[str, str] = {}
+        linked: dict[str, str] = {}
+        statuses: dict[str, tuple[str, Wish]] = {}
+        for parent, directory in self._directories.items():
+            for name, file in directory.files.items():
+                if file.wish is None:
+                    continue
+                path = f"{parent}/{name}"
+                source = self.source(path)
+                if file.wish.kind in (Kind.STATUS, Kind.HEARTBEAT):
+                    statuses.setdefault(source, (path, file.wish))
+                elif not self._is_generation(file, parent, directory, known):
+                    (linked if directory.is_link or file.is_link else own)[source] = path
+        self.statuses = statuses
+        return dict(sorted(own.items())) | dict(sorted(linked.items()))
 
     @property
     def is_there(self) -> bool:
@@ -113,6 +158,8 @@ class Walker:
     def source(self, path: str) -> str:
         """Name a path below the root; bytes that are no UTF-8 are written as escapes, for the journal's sake."""
         name = self._name + path.removeprefix(self._root)
+        if name == path and name.isascii():
+            return path  # often the same, and there are thousands
         return os.fsencode(name).decode("utf-8", "backslashreplace")
 
     def path(self, source: str) -> str:
@@ -121,18 +168,34 @@ class Walker:
 
     def owns(self, source: str) -> bool:
         """Tell whether a source is one of this tree and still asked for."""
-        return source.startswith(f"{self._name}/") and self._wanted(self.path(source))
+        if not source.startswith(f"{self._name}/"):
+            return False
+        path = self.path(source)
+        try:
+            return self._wish(path, os.path.dirname(path)) is not None
+        except (OSError, SourceError):
+            return True
+
+    def is_of_interest(self, path: str) -> bool:
+        """Tell whether a path below the root may be that of a file to be read, or of a generation of one."""
+        name = os.path.basename(path)
+        return bool(live_names(name)) or self._choice(path) is not None
+
+    def is_status(self, source: str) -> bool:
+        """Tell whether a source is a status file of this tree."""
+        wish = self._choice(self.path(source)) if source.startswith(f"{self._name}/") else None
+        return wish is not None and wish.kind in (Kind.STATUS, Kind.HEARTBEAT)
 
     def paths_with(self, inode: int) -> Sequence[str]:
         """Find the names, of whatever kind of file, that had this inode number in the last walk."""
         if self._by_inode is None:
             self._by_inode = defaultdict(list)
-            for directory in self._directories.values():
-                for file in directory.files.values():
-                    self._by_inode[file.inode].append(file.path)
+            for parent, directory in self._directories.items():
+                for name, file in directory.files.items():
+                    self._by_inode[file.inode].append(f"{parent}/{name}")
         return self._by_inode.get(inode, ())
 
-    def _enter(self, entry: _Entry, ledger: Ledger) -> _Directory | None:
+    def _enter(self, entry: _Place, ledger: Ledger) -> _Directory | None:
         where = self.source(entry.path)
         try:
             if (entry.path == self._root or entry.is_link) and _is_kernels(entry.path):
@@ -155,50 +218,65 @@ class Walker:
         identity, changed = (found.st_dev, found.st_ino), found.st_mtime_ns
         old = self._directories.get(path)
         same = old is not None and (old.identity, old.changed_ns) == (identity, changed)
-        if old and same and old.listed - old.since >= _TRUST_AFTER and now - old.listed < _RELIST_AFTER:
+        if old and same and old.listed - old.since >= _TRUST_AFTER and now - old.listed < self._relist_after:
             return old
         directory = _Directory(identity, changed, old.since if old and same else now, now)
         known = old.files if old else {}
+        if has_config(path):
+            self._note_container(directory, path)
+            return directory
         with os.scandir(path) as entries:
             for entry in entries:
                 if not entry.name.startswith("."):
                     self._note(directory, entry, known.get(entry.name))
         return directory
 
-    def _note(self, directory: _Directory, entry: os.DirEntry[str], known: _Entry | None) -> None:
+    def _note_container(self, directory: _Directory, path: str) -> None:
+        """Look into a container's directory, which holds much that is no log."""
+        log = os.path.join(path, f"{os.path.basename(path)}-json.log")
+        try:
+            wish = self._wish(log, path)
+            if wish is not None:
+                for entry in os.scandir(path):
+                    file = _File(entry.inode(), entry.is_symlink(), wish if entry.path == log else None)
+                    directory.files[entry.name] = file
+        except SourceError as error:
+            directory.refused[path] = str(error)
+        except OSError as error:
+            directory.refused[path] = "".join(explain(path, error)[1:])
+
+    def _note(self, directory: _Directory, entry: os.DirEntry[str], known: _File | None) -> None:
         try:
             inode, is_link = entry.inode(), entry.is_symlink()
             if known and not is_link and (known.inode, known.is_link) == (inode, is_link) and entry.is_file():
                 directory.files[entry.name] = known
             elif entry.is_file():
-                directory.files[entry.name] = self._entry(directory, entry, inode, is_link=is_link)
-            elif not self._wanted(entry.path):
+                directory.files[entry.name] = self._file(directory, entry, inode, is_link=is_link)
+            elif self._choice(entry.path) is None:
                 if entry.is_dir():
-                    directory.directories.append(_Entry(entry.path, inode, is_link))
+                    directory.directories.append(_Place(entry.path, is_link))
             elif what := kind(entry.stat().st_mode):
                 directory.refused[entry.path] = f"{entry.path} is {what}, not a file: it is not read"
         except OSError:
             return  # vanished while it was looked at, or a link to nowhere
 
-    def _entry(self, directory: _Directory, entry: os.DirEntry[str], inode: int, *, is_link: bool) -> _Entry:
-        if not self._wanted(entry.path):
-            return _Entry(entry.path, inode, is_link)
-        if is_link and _is_kernels(entry.path):
+    def _file(self, directory: _Directory, entry: os.DirEntry[str], inode: int, *, is_link: bool) -> _File:
+        wish = self._choice(entry.path)
+        if wish is not None and is_link and _is_kernels(entry.path):
             directory.refused[entry.path] = f"{entry.path} is the kernel's, not a log: it is not read"
-            return _Entry(entry.path, inode, is_link)
-        return _Entry(entry.path, inode, is_link, self.source(entry.path), live_names(entry.name))
+            wish = None
+        return _File(inode, is_link, wish, live_names(entry.name) if wish else ())
 
-    def _is_generation(self, file: _Entry, directory: _Directory, known: Container[str]) -> bool:
-        if not file.lives:
-            return False
-        parent = os.path.dirname(file.path)
-        return any(live in directory.files or self.source(os.path.join(parent, live)) in known for live in file.lives)
+    def _is_generation(self, file: _File, parent: str, directory: _Directory, known: States) -> bool:
+        return any(live in directory.files or self.source(f"{parent}/{live}") in known for live in file.lives)
 
-    def _wanted(self, path: str) -> bool:
-        name = os.path.basename(path)
-        if name.startswith(".") or is_compressed(name):
-            return False
-        return bool(self._names.fullmatch(name) or self._paths.fullmatch(path.removeprefix(f"{self._root}/")))
+    def _wish(self, path: str, directory: str) -> Wish | None:
+        """Say how a file is to be read; of a container that is gone, the output may still be followed."""
+        if not is_json_log(path):
+            return self._choice(path)
+        one = self._containers.at(directory)
+        gone = one is None and not os.path.isdir(directory)
+        return _DOCKER if gone or (one and self._containers.pick(one)) else None
 
     def _tell_refused(self, ledger: Ledger) -> None:
         refused = {path: what for one in self._directories.values() for path, what in one.refused.items()}
@@ -215,10 +293,6 @@ class Walker:
             return found
         ledger.wrong(where, f"more than {self._max_files} files to follow: watch a narrower directory or pattern")
         return dict(list(found.items())[: self._max_files])
-
-
-def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
-    return re.compile("|".join(translate(pattern) for pattern in patterns) or r"(?!)")
 
 
 def _is_kernels(path: str) -> bool:

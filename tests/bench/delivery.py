@@ -168,12 +168,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     latency = asyncio.run(measure_latency(chosen.release, chosen.samples))
     rate = asyncio.run(measure_rate(chosen.release, chosen.alerts))
-    print(f"TrueNAS {chosen.release} (simulated, in a process of its own, over TLS)")  # noqa: T201 - a command
-    print(  # noqa: T201 - a command
+    print(f"TrueNAS {chosen.release} (simulated, in a process of its own, over TLS)")
+    print(
         f"write to read-back, {len(latency.seconds)} samples: p50 {latency.quantile(0.5) * 1000:.0f} ms,"
         f" p99 {latency.quantile(0.99) * 1000:.0f} ms, mean {statistics.mean(latency.seconds) * 1000:.0f} ms"
     )
-    print(f"{chosen.alerts} alerts of different keys, each read back: {rate:.0f} a second")  # noqa: T201 - a command
+    print(f"{chosen.alerts} alerts of different keys, each read back: {rate:.0f} a second")
 
 
 if __name__ == "__main__":

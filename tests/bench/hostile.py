@@ -48,7 +48,7 @@ def measure(directory: Path) -> Iterator[tuple[float, str, str]]:
         try:
             when = FieldTest("text", "re", (Pattern(source),))
         except PatternError as error:
-            print(f"{source[:40]:40} refused: {str(error)[:60]}")  # noqa: T201 - a bench prints
+            print(f"{source[:40]:40} refused: {str(error)[:60]}")
             continue
         # Asked last, so that all shipped rules are asked as well.
         matcher = Matcher((*shipped, Rule("hostile.r", "", when, Phase.DETAIL)))
@@ -72,7 +72,7 @@ def main() -> None:
         for took, source, name in measure(Path(directory)):
             worst[source] = max(worst.get(source, (0.0, "")), (took, name))
     for source, (took, name) in sorted(worst.items(), key=lambda item: item[1]):
-        print(f"{source[:40]:40} {took:8.1f} ms on {name}")  # noqa: T201 - a bench prints
+        print(f"{source[:40]:40} {took:8.1f} ms on {name}")
 
 
 if __name__ == "__main__":

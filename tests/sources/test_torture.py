@@ -3,10 +3,13 @@
 What is delivered is compared with what was written. Two losses are physically unavoidable and therefore not provoked:
 lines that were truncated away before anybody looked, and lines that a rewrite dropped before anybody looked. So the
 reader catches up before a truncation, and looks at least every few rewrites.
+
+The long form: BORGWATCH_TORTURE_ROUNDS=5000 ./bw test tests/sources/test_torture.py
 """
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 import shutil
@@ -19,7 +22,7 @@ import pytest
 
 from .world import LINGER, SETTLE, World
 
-ROUNDS = 60
+ROUNDS = int(os.environ.get("BORGWATCH_TORTURE_ROUNDS", "60"))
 KEPT = 12
 REWRITES_UNSEEN = 4
 
@@ -58,9 +61,10 @@ class Script:
         """Rename as logrotate does, by count; the old file stays open for late writes."""
         self.finish_line()
         for count in range(40, 0, -1):
-            generation = self.path.with_name(f"{self.name}.{count}")
-            if generation.exists():
-                generation.rename(self.path.with_name(f"{self.name}.{count + 1}"))
+            for ending in ("", ".gz"):
+                generation = self.path.with_name(f"{self.name}.{count}{ending}")
+                if generation.exists():
+                    generation.rename(self.path.with_name(f"{self.name}.{count + 1}{ending}"))
         self.path.rename(self.path.with_name(f"{self.name}.1"))
         self.old.append((self.world.seconds, self.log))
         self.log = self.path.open("ab", buffering=0)
@@ -72,6 +76,17 @@ class Script:
         self.path.rename(self.path.with_name(f"{self.name}-{20260000 + self.days}"))
         self.old.append((self.world.seconds, self.log))
         self.log = self.path.open("ab", buffering=0)
+
+    def compress(self) -> None:
+        """Compress a rotated file as gzip does; nobody writes to it any more."""
+        self.close_old()
+        names = [path for path in self.path.parent.glob(f"{self.name}[.-]*") if path.suffix != ".gz"]
+        if names:
+            plain = self.dice.choice(sorted(names))
+            packed, found = plain.with_name(f"{plain.name}.gz"), plain.stat()
+            packed.write_bytes(gzip.compress(plain.read_bytes(), 1))
+            os.utime(packed, ns=(found.st_atime_ns, found.st_mtime_ns))
+            plain.unlink()
 
     def write_late(self) -> None:
         """Write to a file that was rotated away."""
@@ -149,6 +164,8 @@ def torture(world: World, dice: random.Random, count: Script, date: Script, hist
         (count.rotate, 4),
         (count.write_late, 4),
         (count.delete, 1),
+        (count.compress, 1),
+        (date.compress, 1),
         (date.append, 10),
         (date.rotate_by_date, 2),
         (date.write_late, 2),

@@ -175,3 +175,87 @@ async def test_dead_threads_are_replaced(tmp_path: Path) -> None:
         (tmp_path / "a.log").write_text("one\n")
 
         assert await one.wait()
+
+
+async def test_a_hint_names_what_was_written_and_anything_else_means_everything(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.write_text("one\n")
+    async with waker(tmp_path) as one:
+        await quiet(one)
+        append(log, "two\n")
+        assert await one.wait()
+        assert one.changed() == frozenset({str(log)})
+
+        log.rename(tmp_path / "a.log.1")
+        assert await one.wait()
+        assert one.changed() is None
+
+        one.poke()
+        await one.wait()
+        assert one.changed() is None
+
+
+async def test_time_that_passed_means_everything(tmp_path: Path) -> None:
+    async with waker(tmp_path, interval=0.01) as one:
+        await quiet(one)
+        assert not await one.wait()
+        assert one.changed() is None
+
+
+async def test_hints_are_silenced_while_a_file_is_busy_and_heard_again_afterwards(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.touch()
+    async with waker(tmp_path) as one:
+        await quiet(one)
+        assert one._watched
+        while one._watched:
+            append(log, "one\n")
+            await one.wait(found=True)
+        looks = []
+        for _ in range(30):  # nothing tells of a change now, and what moved is looked at nevertheless
+            assert await one.wait(found=True)
+            looks.append(one.changed())
+        assert not one._watched
+        assert looks.count(frozenset()) > 20
+        assert looks.count(None) > 0
+
+        while not one._watched:
+            await one.wait(found=False)
+        assert one.changed() is None  # what happened in the silence is found by a full look
+        await quiet(one)
+        append(log, "two\n")
+        assert await one.wait()
+
+
+async def test_a_burst_that_never_brings_anything_is_silenced_for_longer_and_longer(tmp_path: Path) -> None:
+    async with waker(tmp_path, interval=2) as one:
+        lengths = []
+        for _ in range(5):
+            one._fall_silent()
+            assert one._silent_until is not None
+            lengths.append(round(one._silent_until - asyncio.get_running_loop().time(), 1))
+
+        assert lengths == [0.3, 0.6, 1.2, 2.0, 2.0]
+
+
+async def test_13_more_hints_than_can_be_named_mean_everything(tmp_path: Path) -> None:
+    """So it is where the kernel's queue overflows: what it lost is found by looking at all."""
+    async with waker(tmp_path) as one:
+        await quiet(one)
+        for number in range(200):
+            (tmp_path / f"{number}.log").write_text("one\n")
+        assert await one.wait()
+        assert one.changed() is None
+
+
+async def test_13_hints_that_are_lost_are_made_up_for_by_polling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the inotify queue that overflowed nothing comes any more; the poll interval ends the wait."""
+    async with waker(tmp_path, interval=0.05) as one:
+        await quiet(one)
+        monkeypatch.setattr(one, "dispatch", lambda _: None)
+        append(tmp_path / "a.log", "one\n")
+
+        assert not await one.wait()
+        assert one.changed() is None

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from borgwatch.model import Line, Position
+from borgwatch.sources.choice import PATTERNS, Wish
+from borgwatch.sources.docker import Containers, Pick
 from borgwatch.sources.problems import Problem
 from borgwatch.sources.tail import Batch, Tree
-from borgwatch.sources.walk import PATTERNS
 
 BUDGET = 4 * 1024 * 1024
 LINGER = 60.0
@@ -27,10 +28,13 @@ class World:
     first_start: bool = False
     start: Literal["beginning", "end"] = "beginning"
     max_line: int = 64 * 1024
+    wishes: Sequence[Wish] = ()
+    picks: Sequence[Pick] = ()
     seconds: float = 1000.0
     positions: dict[str, Position] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
+    tree: Tree = field(init=False)
 
     def __post_init__(self) -> None:
         """Start the reader."""
@@ -38,6 +42,8 @@ class World:
 
     def restart(self) -> None:
         """Drop the reader, whatever it was doing, and start one from what was committed."""
+        if hasattr(self, "tree"):
+            self.tree._unpacker.close()  # as the end of a process does
         self.tree = Tree(
             self.root,
             "watch",
@@ -46,6 +52,8 @@ class World:
             patterns=self.patterns,
             first_start=self.first_start and not self.positions,
             start=self.start,
+            wishes=self.wishes,
+            containers=Containers(self.picks),
             max_line=self.max_line,
         )
         self.tree.restore(self.positions)

@@ -1,0 +1,209 @@
+"""Follow the rotated files of a source beside the live one.
+
+A source and the `Look` under way come in; what its rotated files still had to give is put into the look. They are
+read in order, the oldest first, and the live file waits as long as they have more. A generation that was compressed
+meanwhile is read on inside the compressed file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from borgwatch.model import Position
+from borgwatch.sources.compressed import Unpacker, UnpackError
+from borgwatch.sources.disk import ABSENT, RefusedError, Stamp, UnsettledError, explain, is_deleted, open_file, stamp_at
+from borgwatch.sources.look import Look
+from borgwatch.sources.position import proof_of
+from borgwatch.sources.problems import Ledger
+from borgwatch.sources.reading import Followed
+from borgwatch.sources.rotation import is_compressed
+from borgwatch.sources.share import Limits, position_at_end, stands_still, take_share
+from borgwatch.sources.states import predecessor_key
+from borgwatch.sources.trace import Find, holds
+
+__all__ = ["Predecessors", "changed_ns"]
+
+_MAX_PREDECESSORS = 10
+"""Rotated files of one source that stay followed however long nothing was added to them."""
+_MAX_GONE = 1000
+"""Deleted files whose last time of change is kept in mind."""
+_FOR_EVER = 1 << 63
+
+
+class Predecessors:
+    """The rotated files of the sources of one tree.
+
+    `path_of` says where the live file of a source stands, `source_at` which source, if any, stands at a path.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        ledger: Ledger,
+        unpacker: Unpacker,
+        path_of: Callable[[str], str],
+        source_at: Callable[[str], str | None],
+    ) -> None:
+        self._limits = limits
+        self._ledger = ledger
+        self._unpacker = unpacker
+        self._path_of = path_of
+        self._source_at = source_at
+        self._gone: dict[str, Followed] = {}
+
+    # --- finding them -----------------------------------------------------------------------------------------------
+
+    def hand_down(self, known: Followed, find: Find, look: Look) -> None:
+        """Follow the known file on, under the name that it has now."""
+        position = replace(known.position, device=find.stamp.device, inode=find.stamp.inode)
+        look.drop(known.source)
+        key = predecessor_key(known.source, find.stamp.inode)
+        look.put(key, replace(known, path=find.path, position=position, stamp=None))
+
+    def pick_up(self, source: str, path: str, than: Find | None, since_ns: int, look: Look) -> None:
+        """Follow the generations between the known file and the live one, which were never seen under the live name."""
+        keys = look.predecessors(source)
+        known = [look.states[key].position for key in keys]
+        for find in look.tracer.younger(path, than, since_ns, look.identities(keys)):
+            if is_compressed(find.path) and any(look.tracer.copied_here(path, find, one) for one in known):
+                continue  # it is followed, and was compressed since it was looked for
+            key = predecessor_key(source, find.stamp.inode)
+            look.put(key, Followed(source, find.path, Position(*find.stamp.identity, 0)))
+
+    def pick_up_unseen(self, source: str, path: str, stamp: Stamp | None, look: Look) -> None:
+        """Do so as well where the live name was free for a while; pass over what is older than anything known."""
+        look.tracer.settle(path, stamp)
+        if keys := look.predecessors(source):
+            # Which is the last, and what came after it, must be seen in the same listing: it may have moved on since.
+            last = look.tracer.youngest(path, look.identities(keys))
+            self.pick_up(source, path, last, changed_ns(look.states[keys[-1]]), look)
+        elif source in self._gone:
+            self.pick_up(source, path, None, changed_ns(self._gone[source]), look)
+        else:
+            self.pass_over(source, path, look)
+
+    def pick_up_beside_empty(self, source: str, look: Look) -> None:
+        """Do so before a predecessor is read that was empty, where no live file is known.
+
+        Nothing proves that it is still the same: a later one may have got its inode number. The last one that was
+        not empty tells what is unseen.
+        """
+        keys = look.predecessors(source)
+        empty = [key for key in keys if look.states[key].position.offset == 0]
+        if empty:
+            path = self._path_of(source)
+            last = look.tracer.youngest(path, look.identities(keys) - look.identities(empty))
+            self.pick_up(source, path, last, min(changed_ns(look.states[key]) for key in empty), look)
+
+    def pass_over(self, source: str, path: str, look: Look) -> None:
+        """Follow the generations that are there already from their ends on, so that none is ever taken for unseen."""
+        plain = [find for find in look.tracer.generations(path) if not is_compressed(find.path)]
+        for find in plain[-_MAX_PREDECESSORS:]:
+            with suppress(OSError), open_file(find.path) as file:
+                position = position_at_end(file, self._limits.max_line)
+                key = predecessor_key(source, file.stamp.inode)
+                look.put(key, Followed(source, find.path, position, stamp=ABSENT))
+
+    def remember_gone(self, known: Followed) -> None:
+        """Keep in memory when a deleted file was changed last, for what may come and go before the next look."""
+        self._gone.pop(known.source, None)
+        self._gone[known.source] = known
+        if len(self._gone) > _MAX_GONE:
+            del self._gone[next(iter(self._gone))]
+
+    # --- reading them -----------------------------------------------------------------------------------------------
+
+    def read(self, source: str, look: Look) -> bool:
+        """Read the rotated files of a source; tell whether they have nothing more to give for now."""
+        restless = [key for key in look.predecessors(source) if not self._stands_still(key, look)]
+        for key in restless:
+            self._locate(key, look)
+        for key in look.predecessors(source)[:-_MAX_PREDECESSORS]:
+            if key not in restless:
+                self._release_if_complete(key, look)
+        restless = [key for key in look.predecessors(source) if key in restless]
+        return all(self._read_one(key, look) for key in restless)
+
+    def _stands_still(self, key: str, look: Look) -> bool:
+        try:
+            return stands_still(key, look, self._limits)
+        except (OSError, RefusedError):
+            return False  # reading it will say why
+
+    def _locate(self, key: str, look: Look) -> None:
+        """Find a predecessor under the name that it has now; forget it if it is gone."""
+        followed = look.states[key]
+        position = followed.position
+        stamp = stamp_at(followed.path)
+        if stamp and stamp.identity == (position.device, position.inode):
+            return
+        live = self._path_of(followed.source)
+        _, find = look.tracer.whereabouts(live, position)
+        if find:
+            position = replace(position, device=find.stamp.device, inode=find.stamp.inode)
+            look.put(key, replace(followed, path=find.path, position=position))
+        elif is_deleted(live, position.device):
+            if followed.stamp is None or followed.unread > 0:
+                self._ledger.note(followed.source, f"{followed.path} was removed before it was read to its end")
+            look.drop(key)
+
+    def _read_one(self, key: str, look: Look) -> bool:
+        followed = look.states[key]
+        where = f"{followed.source} ({os.path.basename(followed.path)})"
+        try:
+            with self._unpacker.open(followed.path) as file:
+                if file.stamp.identity != (followed.position.device, followed.position.inode):
+                    raise UnsettledError(f"{followed.path}: renamed while it was looked at")
+                if not holds(file, followed.position):
+                    look.drop(key)
+                    return True
+                is_read = take_share(key, followed, file, look, self._limits, self._ledger)
+        except FileNotFoundError:
+            look.more = True
+            return False
+        except UnpackError as error:
+            self._ledger.note(where, f"{error}; what was unread in it is lost")
+            look.drop(key)
+            return True
+        except OSError as error:
+            self._ledger.wrong(*explain(where, error))
+            return True
+        self._ledger.fine(where)
+        self._release_if_complete(key, look)
+        return is_read
+
+    def _release_if_complete(self, key: str, look: Look) -> None:
+        """Let go of a predecessor that has stood still for long, where something else takes care of it.
+
+        One whose new name makes it a source goes on as such. The others stay followed while they exist, because who
+        writes a log may hold it open, and silent, for hours. Only the oldest of many are forgotten, once the live file
+        is younger beyond doubt: then they cannot be taken for generations that were never seen.
+        """
+        followed = look.states[key]
+        if followed.stamp is None or followed.unread > 0:
+            return
+        if look.moment.monotonic - followed.since < self._limits.linger:
+            return
+        source = self._source_at(followed.path)
+        if source and source not in look.states:
+            look.drop(key)
+            look.put(source, replace(followed, source=source))
+            return
+        is_one_of_many = key in look.predecessors(followed.source)[:-_MAX_PREDECESSORS]
+        if is_one_of_many and _is_superseded(followed, look.states.get(followed.source)):
+            look.drop(key)
+
+
+def changed_ns(followed: Followed) -> int:
+    """Tell when a file was changed last, as far as it was read: what was changed before cannot come after it."""
+    proof = proof_of(followed.position)
+    return proof.changed_ns if proof else _FOR_EVER
+
+
+def _is_superseded(old: Followed, live: Followed | None) -> bool:
+    """Tell whether the live file was changed after the old one beyond doubt."""
+    before, after = proof_of(old.position), proof_of(live.position) if live else None
+    return before is not None and after is not None and before.changed_ns < after.changed_ns

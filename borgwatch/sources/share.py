@@ -1,0 +1,110 @@
+"""Read one file's share of a look.
+
+A `Followed` file, open at this moment, comes in; the lines read and the state behind them are put into the look. What
+was read is checked in the same read against the proof of the position, so that nothing is taken from another file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from borgwatch.model import Line, Position
+from borgwatch.sources.disk import Content, UnsettledError, is_unchanged
+from borgwatch.sources.docker import ENVELOPE, is_json_log, rest_of, unwrap
+from borgwatch.sources.lines import split
+from borgwatch.sources.look import Look
+from borgwatch.sources.position import fingerprint, proves, span_before
+from borgwatch.sources.problems import Ledger
+from borgwatch.sources.reading import Followed, Taken, take
+from borgwatch.sources.rotation import is_compressed
+
+__all__ = ["Limits", "position_at_end", "stands_still", "take_share"]
+
+_TRUST_AFTER = 2.0
+"""Seconds a stamp must stand before it is believed: times of change are coarse, up to two seconds on FAT."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds until an unfinished line counts as finished and a rotated file as complete; the longest line."""
+
+    settle: float
+    linger: float
+    max_line: int
+
+    @property
+    def least(self) -> int:
+        """The least number of bytes that always holds a line end or makes a line over-long."""
+        return self.max_line + 2
+
+
+def stands_still(key: str, look: Look, limits: Limits) -> bool:
+    """Tell by one stat whether a file is as it was, for so long that it is to be believed, and nothing is due."""
+    followed = look.states[key]
+    if followed.stamp is None or followed.checked - followed.since < _TRUST_AFTER:
+        return False
+    if not is_unchanged(followed.path, followed.stamp, packed=is_compressed(followed.path)):
+        return False
+    still_for = look.moment.monotonic - followed.since
+    is_line_due = (followed.unread > 0 or followed.position.held) and still_for >= limits.settle
+    is_now_complete = still_for >= limits.linger > followed.checked - followed.since
+    return not (is_line_due or (is_now_complete and key != followed.source))
+
+
+def take_share(key: str, followed: Followed, file: Content, look: Look, limits: Limits, ledger: Ledger) -> bool:
+    """Read one share of a file and put what it gave into the look; tell whether that was all there is."""
+    position = followed.position
+    is_docker = is_json_log(followed.source)
+    limit = max(limits.max_line, ENVELOPE) if is_docker else limits.max_line
+    span = span_before(position.offset)
+    count = min(max(0, file.stamp.size - position.offset), look.share if not is_docker else max(look.share, limit + 2))
+    if count > look.left and not (is_docker and look.left >= limits.least):
+        count = look.left if look.left >= limits.least else 0
+    data = file.read(position.offset - span, span + count)
+    before, block = data[:span], data[span:]
+    # One read gives both, so that what is taken is known to follow what was read before.
+    same = file.stamp.identity == (position.device, position.inode)
+    if len(block) < count or (position.anchor and not proves(position, before, same=same)):
+        raise UnsettledError(f"{followed.path}: changed while it was read")
+    taken = take(followed, file.stamp, before, block, look.moment, settle=limits.settle, limit=limit)
+    if is_docker:
+        taken = _unwrapped(key, followed, taken, look, limits)
+    look.put(key, taken.followed)
+    look.lines += taken.lines
+    look.left -= len(block)
+    if taken.cut:
+        ledger.wrong(f"{followed.source} (long lines)", f"lines are cut after {limits.max_line} bytes")
+    if taken.followed.stamp is None:
+        look.more = True
+    return taken.followed.stamp is not None
+
+
+def _unwrapped(key: str, known: Followed, taken: Taken, look: Look, limits: Limits) -> Taken:
+    """Take a container's lines out of their envelopes; what is held goes with the position, and over a rotation."""
+    held = known.position.held
+    if known.position.offset == 0 and taken.lines:
+        held = look.take_over_held(key, known.source)
+    lines, held = unwrap(taken.lines, held, limits.max_line)
+    after = taken.followed
+    still_for = look.moment.monotonic - known.since if known.stamp == after.stamp else 0.0
+    if held and after.stamp is not None and not lines and still_for >= limits.settle:
+        place = replace(after.position, anchor=b"", held=b"")
+        lines = rest_of(held, Line(known.source, b"", place, look.moment.now), limits.max_line)
+        held = b""
+    after = replace(after, position=replace(after.position, held=held))
+    return replace(taken, followed=after, lines=tuple(lines))
+
+
+def position_at_end(file: Content, limit: int) -> Position:
+    """Make the position behind the last complete line of a file, all of which is past."""
+    size = file.stamp.size
+    start = max(0, size - limit - 2)
+    block = file.read(start, size - start)
+    offset = start + block.rfind(b"\n") + 1
+    skipping = start > 0 and offset == start
+    if skipping:
+        offset = size
+    pieces = split(block[: offset - start], start, skipping=start > 0, limit=limit).pieces
+    span = span_before(offset)
+    anchor = fingerprint(file.read(offset - span, span), file.stamp.changed_ns, pieces)
+    return Position(*file.stamp.identity, offset, anchor, skipping=skipping, past_until=size)

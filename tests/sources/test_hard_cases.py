@@ -1,0 +1,99 @@
+"""Hard cases of reading that stand between the modules: clocks and several writers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+
+import pytest
+
+from borgwatch.decode import decode
+
+from .test_tail import rotate
+from .world import World, append
+
+FAR = datetime(2090, 1, 1, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize("stamp", [0.0, FAR], ids=["long ago", "in the future"])
+def test_15_times_of_change_that_lie_do_not_matter(world: World, stamp: float) -> None:
+    """A log with such a time is read, rotated and rewritten like any other."""
+    log = world.file("a.log", "one\n")
+    os.utime(log, (stamp, stamp))
+    assert world.catch_up() == [b"one"]
+    append(log, "two\n")
+    os.utime(log, (stamp, stamp))
+    world.wait(3)
+    assert world.catch_up() == [b"two"]
+    os.utime(rotate(log), (stamp, stamp))
+    log.write_text("three\n")
+    os.utime(log, (stamp, stamp))
+    world.restart()
+    assert world.catch_up() == [b"three"]
+    assert world.catch_up() == []
+
+
+@pytest.mark.parametrize("jump", [-86_400.0, -3600.0, 3600.0, 86_400.0])
+def test_15_a_clock_that_jumps_neither_loses_nor_repeats(world: World, jump: float) -> None:
+    """Files are stamped with the time before and after the jump; spans are measured on a clock that does not jump."""
+    log = world.file("a.log", "one\nhalf")
+    assert world.catch_up() == [b"one"]
+    moment = log.stat().st_mtime + jump
+    append(log, " a line\ntwo\n")
+    os.utime(log, (moment, moment))
+    assert world.catch_up() == [b"half a line", b"two"]
+    world.wait(3)
+    rotate(log)
+    log.write_text("three\n")
+    os.utime(log, (moment + 1, moment + 1))
+    world.catch_up()
+    world.restart()
+    world.wait(100)
+    world.catch_up()
+
+    assert [line.data for line in world.lines] == [b"one", b"half a line", b"two", b"three"]
+
+
+def test_16_lines_of_two_writers_come_out_whole(world: World) -> None:
+    """Two processes that append to one file, each line in one write, as two descriptors of a shell do."""
+    log = world.file("a.log", "")
+    world.catch_up()
+    code = (
+        "import os, sys\n"
+        "f = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)\n"
+        "for n in range(2000): os.write(f, f'{sys.argv[2]} {n} {\"x\" * (n % 90)}\\n'.encode())\n"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", code, str(log), name]) for name in ("out", "err")]
+    while any(writer.poll() is None for writer in writers):
+        world.look(budget=70_000)
+    world.catch_up()
+
+    truth = [f"{name} {n} {'x' * (n % 90)}".encode() for name in ("out", "err") for n in range(2000)]
+    assert Counter(line.data for line in world.lines) == Counter(truth)
+    for name in (b"out", b"err"):
+        numbers = [int(line.data.split()[1]) for line in world.lines if line.data.startswith(name)]
+        assert numbers == list(range(2000))
+
+
+def test_16_an_object_behind_a_prompt_without_line_end_is_read(world: World) -> None:
+    world.file("a.log", 'Enter passphrase for key /k: {"type": "log_message", "message": "passphrase wrong"}\n')
+    world.catch_up()
+
+    assert decode(world.lines[0], "job").text == "passphrase wrong"
+
+
+def test_14_permission_that_is_granted_later_loses_nothing(world: World) -> None:
+    """With the real permissions, where the tests do not run as root; else with what stands for them elsewhere."""
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything; see test_14_a_file_that_cannot_be_read_is_told_once_and_tried_again")
+    log, other = world.file("a.log", "one\n"), world.file("b.log", "")
+    log.chmod(0)
+    append(other, "other\n")
+    assert world.catch_up() == [b"other"]
+    log.chmod(0o644)
+
+    assert world.catch_up() == [b"one"]
+    assert [problem.resolved for problem in world.problems] == [False, True]
