@@ -216,12 +216,12 @@ class Journal:
     def _put_alert(database: sqlite3.Connection, alert: Alert) -> None:
         """The newest state of a key takes the place of the one before, delivered or not.
 
-        What people were to be told of is still to be told if the one before never arrived.
+        What people were to be told of is still to be told if the one before never arrived; that it is over, is not.
         """
         row = database.execute("SELECT alert FROM alerts WHERE key = ? AND delivered < seq", (alert.key,)).fetchone()
         before = _decode(row[0], Alert) if row else None
-        if alert.raised and before is not None and before.raised and before.renotify:
-            alert = replace(alert, renotify=True)
+        if before is not None and before.raised and before.renotify:
+            alert = replace(alert, renotify=alert.raised)
         database.execute(
             """
             INSERT INTO alerts (key, job, operation, alert, seq)

@@ -81,7 +81,7 @@ def alert_for(event: Event, current: Alert | None, wanted: EventFilter, instance
         level=event.level,
         text=alert_text(event),
         raised=wants,
-        renotify=wants and not (is_raised and current is not None and _is_repetition(event, current)),
+        renotify=(wants or is_raised) and not (current is not None and is_raised and _is_repetition(event, current)),
         event_id=event.id,
         time=event.time,
     )

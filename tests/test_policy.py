@@ -71,6 +71,17 @@ def test_what_the_user_asked_to_hear_of_is_raised(names: str, did: str) -> None:
     assert did.split() == play(ALL, *(f"backup.{name}" for name in names.split()))
 
 
+@pytest.mark.parametrize(("names", "told"), [("failure success", True), ("success", False)])
+def test_an_end_is_told_where_there_was_something_to_end(names: str, told: bool) -> None:
+    """Where alerts become mails, the end of a failure is a mail too; a first success is none."""
+    alert: Alert | None = None
+    for name in names.split():
+        alert = alert_for(event(f"backup.{name}"), alert, DEFAULT, "main")
+
+    assert alert is not None
+    assert (alert.raised, alert.renotify) == (False, told)
+
+
 def test_an_alert_says_what_the_event_says() -> None:
     expected = Alert(
         key="borgwatch:main:nas:prune",
