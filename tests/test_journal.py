@@ -191,6 +191,16 @@ def test_a_change_during_delivery_is_delivered_as_well(journal: Journal) -> None
     assert journal.pending() == []
 
 
+@pytest.mark.parametrize("arrived", [False, True])
+def test_the_end_of_what_nobody_heard_of_is_not_told(journal: Journal, arrived: bool) -> None:
+    journal.commit(Change(alerts=[alert("a", event_id="a1")]))
+    if arrived:
+        journal.mark_delivered([], journal.pending())
+    journal.commit(Change(alerts=[alert("a", event_id="a2", raised=False)]))
+
+    assert [entry.alert.renotify for entry in journal.pending()] == [arrived]
+
+
 def test_a_thousand_changes_of_one_key_are_one_entry(journal: Journal) -> None:
     journal.commit(Change(alerts=[alert("a", event_id=f"a{n}") for n in range(1000)]))
 
