@@ -132,6 +132,7 @@ class Connection:
             await self._socket.send(frame)
             return await future
         finally:
+            future.cancel()  # where it could not be sent, nobody will fetch what the reader may have put in
             self._answers.pop(number, None)
             self._calls.forget(number)
 

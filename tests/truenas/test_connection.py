@@ -430,6 +430,22 @@ async def test_a_server_that_does_not_close_delays_the_end_for_little(monkeypatc
     assert 3 * CLOSE_TIMEOUT < 10
 
 
+async def test_a_call_after_the_end_is_not_heard_of_again(caplog: pytest.LogCaptureFixture) -> None:
+    """A server that closes right behind an answer: asyncio would complain of an error that nobody fetched."""
+
+    async def answer_and_close(stub: Stub, connection: ServerConnection, call: dict[str, Any]) -> None:
+        await stub.reply(connection, call, "25.10.6")
+        await connection.close(1011)
+
+    async with Stub({"last": answer_and_close}) as stub, connection_at(stub.url) as connection:
+        await connection.call("last")
+        with pytest.raises(ConnectionLost):
+            await connection.call("one more")
+    gc.collect()
+
+    assert "never retrieved" not in caplog.text
+
+
 async def test_a_call_that_cannot_be_sent_leaves_nothing_behind(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
