@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from borgwatch.events import LEVELS, human_span, title_of
 from borgwatch.model import Event, FieldValue, Outcome
 
-__all__ = ["JobState", "learn", "recovery"]
+__all__ = ["JobState", "is_echo", "learn", "recovery"]
 
 _ONE_RUN = frozenset({Outcome.SUCCESS, Outcome.WARNING, Outcome.FAILURE, Outcome.STALLED})
+_A_MOMENT = timedelta(minutes=2)
 _TROUBLE = frozenset({Outcome.FAILURE, Outcome.STALLED})
 
 
@@ -40,6 +41,13 @@ class JobState:
     failing_since: datetime | None = None
     run: str = ""
     from_past: bool = False
+
+
+def is_echo(state: JobState, event: Event) -> bool:
+    """Say whether another source has just told the same: the record that a wrapper keeps, beside its output."""
+    if state.last_outcome != event.outcome or state.last_run is None or bool(state.run) == bool(event.run):
+        return False
+    return abs(event.time - state.last_run) <= _A_MOMENT
 
 
 def learn(state: JobState, event: Event, now: datetime) -> tuple[JobState, Event]:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from borgwatch.deadman import Expectation, Steadiness, expected, missed, rewound
 from borgwatch.folding import Held, Key, Repetition, cool, fold
-from borgwatch.jobs import JobState, learn, recovery
+from borgwatch.jobs import JobState, is_echo, learn, recovery
 from borgwatch.journal import Change, Journal
 from borgwatch.judge import Judge, Judged
 from borgwatch.model import Alert, Event, Position
@@ -183,6 +183,8 @@ class Pipeline:
         for event in folded.events:
             place = event.job, event.operation
             known = jobs.get(place) or self._jobs.get(place) or JobState(*place)
+            if is_echo(known, event):
+                continue
             jobs[place], learnt = learn(known, event, now)
             events.append(learnt)
             if (again := recovery(learnt)) is not None and self.plan.events.wants(again.name):

@@ -394,3 +394,17 @@ def test_a_success_ends_what_waits_in_a_cool_down(world: World) -> None:
         step = world.step(timedelta(minutes=40))
     assert [alert.raised for alert in step.alerts] == [False]
     assert world.step(timedelta(hours=12)).alerts == ()
+
+
+def test_a_record_that_the_wrapper_keeps_beside_its_output_tells_nothing_twice(world: World) -> None:
+    """docker-borg-client 0.9.1 and later: the same backup stands in its output and in its history.log."""
+    world.step()
+    world.write("Starting Borg Backup\nBackup completed successfully!\n")
+    world.step()
+    at = world.moment + timedelta(seconds=1)
+    title = "backup.success INFO Borg Backup Successful | Archive: a, Duration: 3s"
+    for later in (timedelta(), timedelta(days=1)):
+        with (world.watch / "nas" / "history.log").open("a") as history:
+            history.write(f"{at + later:%Y-%m-%dT%H:%M:%S}+0000 {title}\n")
+        world.step(later + timedelta(seconds=5))
+    assert world.names() == ["backup.success"] * 2
