@@ -18,7 +18,7 @@ from borgwatch.errors import JournalError
 from borgwatch.folding import Held
 from borgwatch.jobs import JobState
 from borgwatch.journal import Change, Journal
-from borgwatch.model import Alert, Event, FieldValue, Level, Outcome, Position
+from borgwatch.model import Alert, Event, FieldValue, Level, Outcome, Phase, Position, Signal
 from borgwatch.run import Evidence, Run, Stream
 from borgwatch.suspicious import RuleHits, Unclaimed
 from borgwatch.truenas.trust import Pin
@@ -496,3 +496,22 @@ def test_what_waits_is_kept_changed_and_forgotten(tmp_path: Path) -> None:
         journal.commit(Change(held={second.key: None}))
     with closing(Journal.open(tmp_path)) as journal:
         assert {first.key: first} == journal.held()
+
+
+def test_what_is_held_back_in_a_stream_survives(journal: Journal) -> None:
+    held = Signal(
+        "borg.closing-success",
+        Phase.END,
+        "nas",
+        "log",
+        "id",
+        NOW,
+        outcome=Outcome.SUCCESS,
+        captured={"rc": 0, "x": None},
+    )
+    stream = replace(STREAM, held=(held,), recap=NOW, quiet=frozenset({"backup"}))
+    state = JobState("nas", "backup", missed_at=NOW, failures=3, failing_since=LATER, run="r1", from_past=True)
+    journal.commit(Change(streams={"log": stream}, jobs=[state]))
+
+    assert journal.streams() == {"log": stream}
+    assert journal.jobs() == {("nas", "backup"): state}
