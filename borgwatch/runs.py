@@ -43,6 +43,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
+from borgwatch.kinds import ALL, Kind, is_compatible, kind_of
 from borgwatch.model import Outcome, Phase, Signal
 from borgwatch.run import (
     ACTION,
@@ -61,15 +62,11 @@ from borgwatch.run import (
     with_signal,
 )
 
-__all__ = ["ACTIONS", "RESTART", "Action", "Kind", "Limits", "advance", "finish", "settle"]
+__all__ = ["ACTIONS", "ALL", "RESTART", "Action", "Kind", "Limits", "advance", "finish", "settle"]
 
-ALL = "all"
-"""The operation that a script's summary line names."""
 RESTART = "container.startup"
 """The finished event that ends whatever ran before."""
 
-_OF_BORG = 5
-"""The weight from which a line tells of a failure itself; below it, a wrapper may be speaking of what Borg has told."""
 _RECAP = timedelta(minutes=1)
 """How long a wrapper repeats itself at most."""
 _MAX_HELD = 16
@@ -91,24 +88,6 @@ class Limits:
     settle_warning: timedelta = timedelta(minutes=15)
     stalled: timedelta = timedelta(hours=24)
     session: timedelta = timedelta(minutes=30)
-
-
-class Kind(Enum):
-    """How a signal relates to the open run, or to the session where none is open."""
-
-    START = auto()
-    START_AGAIN = auto()
-    START_JOINS = auto()
-    DETAIL = auto()
-    DETAIL_LATE = auto()
-    DETAIL_KNOWN = auto()
-    DETAIL_OTHER = auto()
-    END = auto()
-    END_LATE = auto()
-    END_KNOWN = auto()
-    END_OTHER = auto()
-    SUMMARY = auto()
-    RESTART = auto()
 
 
 class Action(Enum):
@@ -171,7 +150,7 @@ def advance(stream: Stream, signal: Signal, limits: Limits) -> tuple[Stream, tup
 def _take_in(stream: Stream, signal: Signal, limits: Limits) -> tuple[Stream, tuple[Run, ...]]:
     if stream.recap is not None:
         if _is_repeated(stream.recap, signal):
-            tells_more = signal.phase is Phase.DETAIL and stream.open is not None and _compatible(stream.open, signal)
+            tells_more = signal.phase is Phase.DETAIL and stream.open is not None and is_compatible(stream.open, signal)
             return _add(stream, signal) if tells_more else (stream, ())
         stream = replace(stream, recap=None)
     if signal.captured.get(STAGE) == RECAP:
@@ -184,7 +163,7 @@ def _take_in(stream: Stream, signal: Signal, limits: Limits) -> tuple[Stream, tu
             stream, ended = settle(stream, run.seen, signal.time, limits)
     stream = _forget_old_session(stream, signal, limits)
     signal = _name_the_command(stream.open, signal)
-    kind = _kind(stream, signal)
+    kind = kind_of(stream, signal)
     stream, more = _HANDLERS[ACTIONS[stream.open is not None, kind]](stream, signal)
     return stream, ended + more
 
@@ -273,54 +252,6 @@ def _name_the_command(run: Run | None, signal: Signal) -> Signal:
     if unnamed and run is not None and run.operation in (None, "backup") and run.stage == COMPACTING:
         return replace(signal, operation="compact")
     return signal
-
-
-def _kind(stream: Stream, signal: Signal) -> Kind:
-    if signal.phase is Phase.EVENT:
-        return Kind.RESTART
-    if signal.phase is Phase.END and signal.operation == ALL:
-        return Kind.SUMMARY
-    classify = {Phase.START: _kind_of_start, Phase.DETAIL: _kind_of_detail, Phase.END: _kind_of_end}[signal.phase]
-    return classify(stream, signal)
-
-
-def _kind_of_start(stream: Stream, signal: Signal) -> Kind:
-    run = stream.open
-    if run is None or run.operation not in (None, signal.operation):
-        return Kind.START
-    if signal.rule in run.starts:
-        return Kind.START_AGAIN
-    return Kind.START_JOINS if run.starts or run.telling is None else Kind.START
-
-
-def _kind_of_detail(stream: Stream, signal: Signal) -> Kind:
-    run = stream.open
-    if run is not None:
-        return Kind.DETAIL if _compatible(run, signal) else Kind.DETAIL_OTHER
-    last = stream.last_done(None)
-    is_vague = signal.outcome is Outcome.FAILURE and signal.operation is None and signal.weight < _OF_BORG
-    if last is not None and last.closed and last.outcome is Outcome.FAILURE and is_vague:
-        return Kind.DETAIL_KNOWN
-    late = last is not None and not last.closed and last.outcome is not None and _compatible(last, signal)
-    return Kind.DETAIL_LATE if late and signal.outcome is not None else Kind.DETAIL
-
-
-def _kind_of_end(stream: Stream, signal: Signal) -> Kind:
-    run = stream.open
-    if run is not None and _compatible(run, signal):
-        return Kind.END
-    last = stream.last_done(signal.operation)
-    if last is None:
-        return Kind.END if run is None else Kind.END_OTHER
-    if not last.closed:
-        return Kind.END_LATE
-    if signal.operation is None and signal.outcome is not Outcome.SUCCESS:
-        return Kind.END  # trouble of a command that nobody named is still trouble
-    return Kind.END_KNOWN
-
-
-def _compatible(run: Run, signal: Signal) -> bool:
-    return signal.operation is None or run.operation in (None, signal.operation)
 
 
 # -- names that hold a line end -----------------------------------------------------------------------------------

@@ -1,0 +1,83 @@
+"""How a signal relates to the open run, or to the session where none is open: the rows of the table in `runs.py`. Pure."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from borgwatch.model import Outcome, Phase, Signal
+from borgwatch.run import Run, Stream
+
+__all__ = ["ALL", "Kind", "is_compatible", "kind_of"]
+
+ALL = "all"
+"""The operation that a script's summary line names."""
+_OF_BORG = 5
+"""The weight from which a line tells of a failure itself; below it, a wrapper may be speaking of what Borg has told."""
+
+
+class Kind(Enum):
+    """How a signal relates to the open run, or to the session where none is open."""
+
+    START = auto()
+    START_AGAIN = auto()
+    START_JOINS = auto()
+    DETAIL = auto()
+    DETAIL_LATE = auto()
+    DETAIL_KNOWN = auto()
+    DETAIL_OTHER = auto()
+    END = auto()
+    END_LATE = auto()
+    END_KNOWN = auto()
+    END_OTHER = auto()
+    SUMMARY = auto()
+    RESTART = auto()
+
+
+def kind_of(stream: Stream, signal: Signal) -> Kind:
+    """Find the row that a signal belongs to."""
+    if signal.phase is Phase.EVENT:
+        return Kind.RESTART
+    if signal.phase is Phase.END and signal.operation == ALL:
+        return Kind.SUMMARY
+    classify = {Phase.START: _kind_of_start, Phase.DETAIL: _kind_of_detail, Phase.END: _kind_of_end}[signal.phase]
+    return classify(stream, signal)
+
+
+def _kind_of_start(stream: Stream, signal: Signal) -> Kind:
+    run = stream.open
+    if run is None or run.operation not in (None, signal.operation):
+        return Kind.START
+    if signal.rule in run.starts:
+        return Kind.START_AGAIN
+    return Kind.START_JOINS if run.starts or run.telling is None else Kind.START
+
+
+def _kind_of_detail(stream: Stream, signal: Signal) -> Kind:
+    run = stream.open
+    if run is not None:
+        return Kind.DETAIL if is_compatible(run, signal) else Kind.DETAIL_OTHER
+    last = stream.last_done(None)
+    is_vague = signal.outcome is Outcome.FAILURE and signal.operation is None and signal.weight < _OF_BORG
+    if last is not None and last.closed and last.outcome is Outcome.FAILURE and is_vague:
+        return Kind.DETAIL_KNOWN
+    late = last is not None and not last.closed and last.outcome is not None and is_compatible(last, signal)
+    return Kind.DETAIL_LATE if late and signal.outcome is not None else Kind.DETAIL
+
+
+def _kind_of_end(stream: Stream, signal: Signal) -> Kind:
+    run = stream.open
+    if run is not None and is_compatible(run, signal):
+        return Kind.END
+    last = stream.last_done(signal.operation)
+    if last is None:
+        return Kind.END if run is None else Kind.END_OTHER
+    if not last.closed:
+        return Kind.END_LATE
+    if signal.operation is None and signal.outcome is not Outcome.SUCCESS:
+        return Kind.END  # trouble of a command that nobody named is still trouble
+    return Kind.END_KNOWN
+
+
+def is_compatible(run: Run, signal: Signal) -> bool:
+    """Say whether a signal may be about a run: neither names another operation."""
+    return signal.operation is None or run.operation in (None, signal.operation)
