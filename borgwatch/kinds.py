@@ -1,4 +1,4 @@
-"""How a signal relates to the open run, or to the session where none is open: the rows of the table in `runs.py`. Pure."""
+"""How a signal relates to the open run, or to the session where none is: the rows of the table in `runs.py`. Pure."""
 
 from __future__ import annotations
 
