@@ -9,8 +9,8 @@ small gap apart. Only what changes content or names wakes: our own opening, read
 says which paths it was about.
 
 While a file is busy, hints tell nothing new and cost more than looking: after a burst of them they are silenced, and
-the files that moved are looked at once a gap, until most looks find nothing. Then hints are listened to again. Where the burst came
-from files that do not matter, and comes again, they are silenced for longer, up to the poll interval.
+the files that moved are looked at once a gap, until most looks find nothing. Then hints are listened to again. Where
+the burst came from files that do not matter, and comes again, they are silenced for longer, up to the poll interval.
 """
 
 from __future__ import annotations
