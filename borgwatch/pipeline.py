@@ -1,7 +1,8 @@
 """One synchronous step of the way of a line: read → judge → decide → commit.
 
 A step reads what is new, judges it, decides what TrueNAS is to show, and commits all of it together with the read
-positions. Only then does anything count: if the commit fails, the next step reads the same lines again.
+positions. Only then does anything count: if the commit fails, the next step reads the same lines again. Where lines
+meant nothing, only their positions are to be written, and these may wait for a moment: a busy log is mostly noise.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from borgwatch.deadman import Expectation, Steadiness, expected, missed, rewound
 from borgwatch.folding import Held, Key, Repetition, cool, fold
@@ -25,6 +26,8 @@ __all__ = ["Pipeline", "Plan", "Step"]
 
 BUDGET = 1 << 20
 """Bytes read in one step from each directory."""
+_LAG = timedelta(seconds=1)
+"""How far the journal may lag behind lines that meant nothing: read again after a crash, they mean nothing again."""
 _MAX_BEHIND = timedelta(hours=1)
 """How long reading may be behind before the dead-man's switch no longer waits for it."""
 
@@ -94,6 +97,8 @@ class Pipeline:
         self._held = journal.held()
         self._last_read: dict[str, datetime] = {}
         self._behind_since: datetime | None = None
+        self._unwritten: dict[str, Position | None] = {}
+        self._written = datetime.min.replace(tzinfo=UTC)
         self._rename_alerts()
         positions = journal.positions()
         for tree in self._trees:
@@ -126,11 +131,13 @@ class Pipeline:
         may_miss = not self._is_behind(batches, now) and self._clock.is_steady
         decided = self._decide(judged.events, now, may_miss=may_miss)
         roots = [root for root, tree in self._new_roots.items() if tree.is_there]
-        if roots or positions or judged.streams or judged.runs or decided.is_news:
+        unwritten = {**self._unwritten, **positions}
+        is_news = bool(roots or judged.streams or judged.runs or judged.hits or judged.unclaimed or decided.is_news)
+        if is_news or (unwritten and not timedelta() <= now - self._written < _LAG):
             self._journal.commit(
                 Change(
                     roots=roots,
-                    positions=positions,
+                    positions=unwritten,
                     streams=judged.streams,
                     runs=judged.runs,
                     events=decided.events,
@@ -141,6 +148,8 @@ class Pipeline:
                     unclaimed=judged.unclaimed,
                 )
             )
+            unwritten, self._written = {}, now
+        self._unwritten = unwritten
         self._accept(batches, judged, decided, positions)
         return Step(
             events=decided.events,

@@ -9,8 +9,8 @@ small gap apart. Only what changes content or names wakes: our own opening, read
 says which paths it was about.
 
 While a file is busy, hints tell nothing new and cost more than looking: after a burst of them they are silenced, and
-the files that moved are looked at once a gap, until they rest. Then hints are listened to again. Where the burst came
-from files that do not matter, and comes again, they are silenced for longer, up to the poll interval.
+the files that moved are looked at once a gap, until most looks find nothing. Then hints are listened to again. Where
+the burst came from files that do not matter, and comes again, they are silenced for longer, up to the poll interval.
 """
 
 from __future__ import annotations
@@ -42,8 +42,10 @@ __all__ = ["Waker"]
 _GAP = 0.015
 _BURST = 10
 """Wake-ups by hints, one right after the other, that make a burst."""
+_CREDIT = 20
+"""Looks of which more than half must find something for the silence to go on: a few lines a second are not busy."""
 _REST = 0.3
-"""Seconds without anything found after which hints are listened to again."""
+"""Seconds that a first silence lasts at least if nothing is found at all."""
 _FULL = 0.2
 """Seconds between two full looks while hints are silenced."""
 _MAX_NAMED = 64
@@ -81,6 +83,7 @@ class Waker(FileSystemEventHandler):
         self._burst = 0
         self._silent_until: float | None = None
         self._silence = _REST
+        self._credit = 0
         self._last_full = 0.0
         self._observer: BaseObserver | None = None
         self._watched: dict[str, tuple[Identity, ObservedWatch]] = {}
@@ -121,10 +124,11 @@ class Waker(FileSystemEventHandler):
         now = self._last_wake = self._loop.time()
         poked = self._changed.is_set()
         self._changed.clear()
+        self._credit = min(self._credit + (1 if found else -1), _CREDIT)
         if found:
-            self._silent_until = max(until, now + _REST)
+            self._silent_until = now
             self._silence = _REST
-        elif now >= until:
+        elif self._credit <= 0 and now >= until:
             self._silent_until, self._burst = None, 0
             self._watch()
         is_full = poked or self._silent_until is None or now - self._last_full >= _FULL
@@ -135,6 +139,7 @@ class Waker(FileSystemEventHandler):
 
     def _fall_silent(self) -> None:
         self._silent_until = self._loop.time() + self._silence
+        self._credit = _CREDIT
         self._silence = min(2 * self._silence, max(self._interval, _REST))  # until a look finds something
         self._last_full = self._loop.time()
         for root in list(self._watched):

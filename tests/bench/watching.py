@@ -129,7 +129,7 @@ def others(log: Path, place: Path) -> Iterator[tuple[str, Callable[[], object]]]
             "type=Single\nptype=RegExp\npattern=^marker (\\d+) of the bench$\ndesc=m\n"
             "action=write - marker $1 of the bench\n"
         )
-        command = ["sec", f"--conf={rules}", f"--input={log}", "--notail"][:3]
+        command = ["sec", f"--conf={rules}", f"--input={log}"]
         yield "sec", lambda: following("sec", command)
 
 
@@ -180,7 +180,7 @@ def latencies(writer: Writer, one: Follower) -> str:
 
 def row(name: str, what: str, result: str) -> None:
     """Print one row of the table."""
-    print(f"| {name} | {what} | {result} |", flush=True)
+    print(f"| {name} | {what} | {result} |", flush=True)  # noqa: T201 - the table
 
 
 def measure_latency(place: Path, events: int, seconds: float) -> None:
@@ -238,7 +238,7 @@ def main() -> None:
     parser.add_argument("--dir", type=Path, help="where to write (default: the temporary directory)")
     parser.add_argument("--only", choices=("latency", "idle"))
     options = parser.parse_args()
-    print("| follower | what | measured |\n|---|---|---|")
+    print("| follower | what | measured |\n|---|---|---|")  # noqa: T201 - the table
     for what in ("latency", "idle"):
         if options.only in (None, what):
             with tempfile.TemporaryDirectory(dir=options.dir) as place:

@@ -259,3 +259,14 @@ async def test_13_hints_that_are_lost_are_made_up_for_by_polling(
 
         assert not await one.wait()
         assert one.changed() is None
+
+
+async def test_a_few_lines_a_second_end_the_silence(tmp_path: Path) -> None:
+    """Else each of them would wait for a gap to pass, for ever."""
+    async with waker(tmp_path) as one:
+        one._fall_silent()
+        looks = 0
+        while not one._watched:
+            await one.wait(found=looks % 5 == 0)
+            looks += 1
+            assert looks < 200

@@ -12,7 +12,7 @@ import pytest
 
 from borgwatch.config import SourceSetting
 from borgwatch.deadman import Expectation
-from borgwatch.journal import Journal
+from borgwatch.journal import Change, Journal
 from borgwatch.judge import Judge
 from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
@@ -122,3 +122,34 @@ def test_a_failure_in_a_container_is_the_chosen_jobs(site: Site) -> None:
 
     assert site.happens(timedelta(seconds=1)) == [("container", "backup.failure")]
     assert site.raised() == {"borgwatch:main:container"}
+
+
+def test_positions_of_mere_noise_are_written_once_a_second_and_news_at_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a crash such noise is read again, and means nothing again."""
+    site.write("nas/borg.log", "")
+    site.happens()
+    commits: list[int] = []
+    commit = site.journal.commit
+
+    def counted(change: Change) -> None:
+        commits.append(len(tuple(change.positions)))
+        commit(change)
+
+    monkeypatch.setattr(site.journal, "commit", counted)
+    with (site.watch / "nas/borg.log").open("a") as log:
+        for _ in range(20):
+            log.write("nothing of interest\n")
+            log.flush()
+            site.pipeline.step()
+            site.moment += timedelta(seconds=0.1)
+        assert len(commits) <= 3
+        log.write("Failed to create/acquire the lock /repo/lock.exclusive (timeout).\n")
+        log.flush()
+        before = len(commits)
+        site.pipeline.step()
+        assert len(commits) == before + 1
+    site.happens(timedelta(seconds=2))
+    position = next(iter(site.journal.positions().values()))
+    assert position.offset == (site.watch / "nas/borg.log").stat().st_size
