@@ -71,7 +71,7 @@ class Judge:
         for line in lines:
             tally.lines += 1
             role = self.role_of(line.source)
-            signal = self.matcher.match(decode(line, role.job), line)
+            signal = self.matcher.match(decode(line, role.job), line, self.matcher.shortlist.of(line.data))
             if signal is None:
                 continue
             if signal.phase is Phase.EVENT:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from borgwatch.deadman import JobState, missed
 from borgwatch.journal import Change, Journal
 from borgwatch.judge import Judge, Judged
+from borgwatch.matching.candidates import Candidates
 from borgwatch.model import Alert, Event, Outcome, Position
 from borgwatch.policy import EventFilter, alert_for, alert_key
 from borgwatch.sources.problems import Problem
@@ -20,8 +21,10 @@ from borgwatch.sources.tail import Batch, Tree
 
 __all__ = ["Pipeline", "Plan", "Step"]
 
-BUDGET = 1 << 20
-"""Bytes read in one step from each directory."""
+LEAST_BUDGET, MOST_BUDGET = 256 * 1024, 8 * 1024 * 1024
+"""Bytes read in one step from each directory: few where all lines are judged, many where nearly all are noise."""
+_LINES_A_STEP = 1500
+"""Lines judged in one step, about: so many that commits do not cost most, so few that the loop stays responsive."""
 _MAX_BEHIND = timedelta(hours=1)
 """How long reading may be behind before the dead-man's switch no longer waits for it."""
 _ONE_RUN = frozenset({Outcome.SUCCESS, Outcome.WARNING, Outcome.FAILURE, Outcome.STALLED})
@@ -38,7 +41,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step gave. `more` says that there is more to read at once."""
+    """What one step gave. `lines` were read; `more` says that there is more to read at once."""
 
     events: tuple[Event, ...] = ()
     alerts: tuple[Alert, ...] = ()
@@ -54,6 +57,7 @@ class Pipeline:
         self, trees: Mapping[str, Tree], judge: Judge, plan: Plan, journal: Journal, now: Callable[[], datetime]
     ) -> None:
         self.judge = judge
+        self._budget = LEAST_BUDGET
         self._trees = tuple(trees.values())
         self._new_roots = {root: tree for root, tree in trees.items() if root not in journal.roots()}
         self._plan = plan
@@ -79,16 +83,28 @@ class Pipeline:
                 self._alerts[place] = renamed
 
     @property
+    def judge(self) -> Judge:
+        """Who says what lines mean; another one takes over at the next step."""
+        return self._judge
+
+    @judge.setter
+    def judge(self, judge: Judge) -> None:
+        self._judge = judge
+        limits = judge.limits
+        patience = min(limits.settle, limits.settle_warning, limits.stalled, limits.session)
+        self._candidates = Candidates(judge.matcher.rules, patience=patience)
+
+    @property
     def jobs(self) -> Mapping[tuple[str, str], JobState]:
         """What is known of each operation of each job."""
         return self._jobs
 
     def step(self) -> Step:
         """Read, judge, decide and commit once; raises `JournalError` if it could not be committed."""
-        batches = [(tree, tree.read(BUDGET)) for tree in self._trees]
+        batches = [(tree, tree.read(self._budget, self._candidates.starts)) for tree in self._trees]
         now = self._now()
         positions = {source: position for _, batch in batches for source, position in batch.positions.items()}
-        judged = self._judge(batches, now, positions)
+        judged = self._judge_batches(batches, now, positions)
         events, jobs, alerts = self._decide(judged.events, now, behind=self._is_behind(batches, now))
         roots = [root for root, tree in self._new_roots.items() if tree.is_there]
         if roots or positions or judged.streams or judged.runs or events or jobs:
@@ -104,11 +120,12 @@ class Pipeline:
                 )
             )
         self._accept(batches, judged, jobs, alerts, positions)
+        self._budget = _next_budget(self._budget, judged.lines)
         return Step(
             events=events,
             alerts=tuple(alerts.values()),
             problems=tuple(problem for _, batch in batches for problem in batch.problems),
-            lines=judged.lines,
+            lines=sum(batch.count for _, batch in batches),
             more=any(batch.more for _, batch in batches),
         )
 
@@ -123,7 +140,7 @@ class Pipeline:
         self._behind_since = self._behind_since or now
         return now - self._behind_since < _MAX_BEHIND
 
-    def _judge(
+    def _judge_batches(
         self, batches: Iterable[tuple[Tree, Batch]], now: datetime, positions: Mapping[str, Position | None]
     ) -> Judged:
         lines = [line for _, batch in batches for line in batch.lines]
@@ -185,6 +202,12 @@ class Pipeline:
         self._streams.update(judged.streams)
         self._jobs.update(jobs)
         self._alerts.update(alerts)
+
+
+def _next_budget(budget: int, judged: int) -> int:
+    """Adapt what is read in the next step to how many lines were judged in this one."""
+    fitting = budget * _LINES_A_STEP // max(1, judged)
+    return max(LEAST_BUDGET, min(MOST_BUDGET, fitting, 2 * budget))
 
 
 def _learn(state: JobState, event: Event) -> JobState:

@@ -17,16 +17,16 @@ import msgspec
 from borgwatch.decode.text import without_surrogates
 from borgwatch.model import FieldValue, Level, Record
 
-__all__ = ["record_from_object", "trailing_object"]
+__all__ = ["LEVELS", "LOGGER_KEYS", "record_from_object", "trailing_object"]
 
 _MAX_STARTS = 4  # how many places of one line are tried as the start of an object
 _MAX_DEPTH = 8
 _MAX_FIELDS = 200
 _TEXT_KEYS = ("message", "msg", "event")
 _LEVEL_KEYS = ("levelname", "level", "severity")
-_LOGGER_KEYS = ("name", "logger")
+LOGGER_KEYS = ("name", "logger")
 _TIME_KEYS = ("time", "timestamp", "ts")
-_LEVELS = {
+LEVELS = {
     "INFO": Level.INFO,
     "NOTICE": Level.NOTICE,
     "WARN": Level.WARNING,
@@ -38,6 +38,7 @@ _LEVELS = {
 # A time outside these is no time: nothing may be computed beyond what a datetime can hold.
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+_EARLIEST_SECONDS, _LATEST_SECONDS = _EARLIEST.timestamp(), _LATEST.timestamp()
 _MAX_INTEGER = 2**63  # larger ones are kept as floats
 
 
@@ -82,8 +83,8 @@ def record_from_object(found: Mapping[str, Any], *, source: str, job: str) -> Re
         source=source,
         job=job,
         fields=fields,
-        level=_LEVELS.get(_first_text(fields, _LEVEL_KEYS).upper()),
-        logger=_first_text(fields, _LOGGER_KEYS),
+        level=LEVELS.get(_first_text(fields, _LEVEL_KEYS).upper()),
+        logger=_first_text(fields, LOGGER_KEYS),
         time=_first_time(fields),
     )
 
@@ -93,12 +94,12 @@ def _flatten(value: Mapping[str, Any], prefix: str, fields: dict[str, FieldValue
     for key, item in value.items():
         if len(fields) >= _MAX_FIELDS:
             return
-        name = without_surrogates(f"{prefix}{key}")
-        if isinstance(item, dict):
+        name = without_surrogates(f"{prefix}{key}" if prefix else key)
+        if isinstance(item, str):
+            fields[name] = without_surrogates(item)
+        elif isinstance(item, dict):
             if depth < _MAX_DEPTH:
                 _flatten(item, f"{name}.", fields, depth + 1)
-        elif isinstance(item, str):
-            fields[name] = without_surrogates(item)
         elif isinstance(item, int) and not -_MAX_INTEGER <= item < _MAX_INTEGER:
             fields[name] = _as_float(item)
         elif item is None or isinstance(item, bool | int | float):
@@ -121,7 +122,7 @@ def _first_time(fields: Mapping[str, FieldValue]) -> datetime | None:
         value = fields.get(key)
         time = None
         if isinstance(value, int | float) and not isinstance(value, bool):
-            if _EARLIEST.timestamp() <= value < _LATEST.timestamp():
+            if _EARLIEST_SECONDS <= value < _LATEST_SECONDS:
                 time = datetime.fromtimestamp(value, UTC)
         elif isinstance(value, str):
             time = _iso_time(value)

@@ -11,6 +11,7 @@ from hashlib import blake2b
 
 from borgwatch.matching.conditions import BUILT_IN_FIELDS, field_value
 from borgwatch.matching.rules import Rule
+from borgwatch.matching.shortlist import Shortlist
 from borgwatch.matching.templates import one_line
 from borgwatch.model import FieldValue, Line, Phase, Record, Signal, is_event_name
 
@@ -24,10 +25,15 @@ class Matcher:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
+        self.shortlist = Shortlist(self.rules)
+        """Says which rules a line could match, by its bytes."""
 
-    def match(self, record: Record, line: Line) -> Signal | None:
-        """Find the rule that speaks for `record`, which was decoded from `line`; None where none does."""
-        for rule in self.rules:
+    def match(self, record: Record, line: Line, among: Sequence[Rule] | None = None) -> Signal | None:
+        """Find the rule that speaks for `record`, which was decoded from `line`; None where none does.
+
+        Only the rules `among` which it must be are asked, where they are known.
+        """
+        for rule in self.rules if among is None else among:
             captures: dict[str, str] = {}
             if rule.when.holds(record, captures):
                 return _signal(rule, record, captures, line)

@@ -37,7 +37,7 @@ from borgwatch.sources.position import (
     span_before,
 )
 from borgwatch.sources.problems import Ledger
-from borgwatch.sources.reading import ABSENT, Followed, Moment, take
+from borgwatch.sources.reading import ABSENT, Followed, Moment, Taken, take
 from borgwatch.sources.trace import Find, holds, place_behind_overlap
 
 __all__ = ["Follower", "Limits", "position_at_end"]
@@ -48,6 +48,8 @@ _MAX_PREDECESSORS = 10
 """Rotated files of one source that stay followed however long nothing was added to them."""
 _MAX_GONE = 1000
 """Deleted files whose last time of change is kept in mind."""
+_BLOCK = 1024 * 1024
+"""Bytes that are read and searched at once."""
 _FOR_EVER = 1 << 63
 _TRUST_AFTER = 2.0
 """Seconds a stamp must stand before it is believed: times of change are coarse, up to two seconds on FAT."""
@@ -326,12 +328,28 @@ class Follower:
     # --- reading ----------------------------------------------------------------------------------------------------
 
     def _take(self, key: str, followed: Followed, file: OpenFile, look: Look) -> bool:
-        """Read one share of a file and put what it gave into the look; tell whether that was all there is."""
+        """Read one share of a file, block by block, into the look; tell whether that was all there is."""
+        share = look.share
+        while True:
+            count = min(max(0, file.stamp.size - followed.position.offset), share, max(_BLOCK, self._limits.least))
+            if count > look.left:
+                count = look.left if look.left >= self._limits.least else 0
+            taken = self._take_block(followed, file, count, look)
+            followed = taken.followed
+            look.put(key, followed)
+            look.lines += taken.lines
+            look.count += taken.count
+            look.left -= count
+            share -= count
+            if followed.stamp is not None:
+                return True
+            if count == 0 or min(share, look.left) < self._limits.least:
+                look.more = True
+                return False
+
+    def _take_block(self, followed: Followed, file: OpenFile, count: int, look: Look) -> Taken:
         position = followed.position
         span = span_before(position.offset)
-        count = min(max(0, file.stamp.size - position.offset), look.share)
-        if count > look.left:
-            count = look.left if look.left >= self._limits.least else 0
         data = file.read(position.offset - span, span + count)
         before, block = data[:span], data[span:]
         # One read gives both, so that what is taken is known to follow what was read before.
@@ -339,15 +357,13 @@ class Follower:
         if len(block) < count or (position.anchor and not proves(position, before, same=same)):
             raise UnsettledError(f"{followed.path}: changed while it was read")
         limits = self._limits
-        taken = take(followed, file.stamp, before, block, look.moment, settle=limits.settle, limit=limits.max_line)
-        look.put(key, taken.followed)
-        look.lines += taken.lines
-        look.left -= len(block)
+        taken = take(
+            followed, file.stamp, before, block, look.moment,
+            settle=limits.settle, limit=limits.max_line, wanted=look.wanted,
+        )  # fmt: skip
         if taken.cut:
             self._ledger.wrong(f"{followed.source} (long lines)", f"lines are cut after {limits.max_line} bytes")
-        if taken.followed.stamp is None:
-            look.more = True
-        return taken.followed.stamp is not None
+        return taken
 
 
 def position_at_end(file: OpenFile, limit: int) -> Position:

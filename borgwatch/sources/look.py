@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from borgwatch.model import Line, Position
+from borgwatch.sources.lines import Wanted
 from borgwatch.sources.reading import Followed, Moment
 from borgwatch.sources.rotation import generation
 from borgwatch.sources.trace import Tracer
@@ -35,13 +36,18 @@ def source_of(key: str) -> str:
 
 @dataclass(slots=True)
 class Look:
-    """A look under way. `left` and `share` are bytes: what may still be read in all, and of one file."""
+    """A look under way. `left` and `share` are bytes: what may still be read in all, and of one file.
+
+    `wanted` picks the `lines` to be kept; `count` says how many there were.
+    """
 
     moment: Moment
     states: dict[str, Followed]
     tracer: Tracer
     left: int
     share: int
+    wanted: Wanted | None = None
+    count: int = 0
     lines: list[Line] = field(default_factory=list)
     changed: set[str] = field(default_factory=set)
     more: bool = False

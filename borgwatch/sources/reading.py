@@ -14,7 +14,7 @@ from datetime import datetime
 
 from borgwatch.model import Line, Position
 from borgwatch.sources.disk import Stamp
-from borgwatch.sources.lines import Piece, rest, split
+from borgwatch.sources.lines import Piece, Wanted, rest, split
 from borgwatch.sources.position import ANCHOR_SPAN, fingerprint, proof_of
 
 __all__ = ["ABSENT", "Followed", "Moment", "Taken", "take"]
@@ -59,40 +59,63 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a read gave: the file as it stands after it, the lines, and whether one of them was cut."""
+    """What a read gave: the file as it stands after it, the lines wanted of those read, and whether one was cut."""
 
     followed: Followed
     lines: tuple[Line, ...]
+    count: int
     cut: bool
 
 
 def take(
-    followed: Followed, stamp: Stamp, before: bytes, block: bytes, moment: Moment, *, settle: float, limit: int
+    followed: Followed,
+    stamp: Stamp,
+    before: bytes,
+    block: bytes,
+    moment: Moment,
+    *,
+    settle: float,
+    limit: int,
+    wanted: Wanted | None = None,
 ) -> Taken:
     """Take the lines out of `block`, which stands at the file's position, right behind the bytes `before`."""
     position = followed.position
-    result = split(block, position.offset, skipping=position.skipping, limit=limit)
-    pieces, end = list(result.pieces), result.offset
+    result = split(block, position.offset, skipping=position.skipping, limit=limit, wanted=wanted)
+    pieces, last, count, end = list(result.pieces), list(result.last), result.count, result.offset
     at_end = position.offset + len(block) >= stamp.size
     settled = followed.stamp == stamp and moment.monotonic - followed.since >= settle
     if at_end and settled and result.tail:
-        pieces.append(rest(block[len(block) - result.tail :], end))
-        end = pieces[-1].end
-    if pieces and _ends_what_was_delivered(position, before, pieces[0]):
-        del pieces[0]
-    reached = _advance(position, stamp, before + block[: end - position.offset], end, pieces)
+        final = rest(block[len(block) - result.tail :], end)
+        pieces.append(final)
+        last.append(final)
+        count, end = count + 1, final.end
+    late = _end_of_what_was_delivered(position, before, block)
+    if late is not None and late <= end:
+        pieces, last, count = _behind(pieces, late), _behind(last, late), count - 1
+    taken = end - position.offset
+    content = block[max(0, taken - ANCHOR_SPAN) : taken] if taken >= ANCHOR_SPAN else before + block[:taken]
+    reached = _advance(position, stamp, content, end, last)
     reached = replace(reached, skipping=result.skipping)
     after = replace(followed, position=reached).looked_at(stamp, moment.monotonic)
     return Taken(
         after if at_end else replace(after, stamp=None),
         tuple(Line(followed.source, piece.data, _place(reached, piece.end), moment.now) for piece in pieces),
+        count,
         any(piece.truncated for piece in pieces),
     )
 
 
-def _ends_what_was_delivered(position: Position, before: bytes, first: Piece) -> bool:
-    """Tell whether the first line is but the late end of one that was delivered without it."""
-    return not (first.data or position.skipping or before.endswith(b"\n")) and position.offset > 0
+def _end_of_what_was_delivered(position: Position, before: bytes, block: bytes) -> int | None:
+    """Find where the first line ends if it is but the late end of one that was delivered without it."""
+    if position.skipping or position.offset == 0 or before.endswith(b"\n"):
+        return None
+    if block.startswith(b"\n") or block == b"\r":
+        return position.offset + 1
+    return position.offset + 2 if block.startswith(b"\r\n") else None
+
+
+def _behind(pieces: list[Piece], end: int) -> list[Piece]:
+    return [piece for piece in pieces if piece.end > end]
 
 
 def _advance(position: Position, stamp: Stamp, content: bytes, end: int, pieces: list[Piece]) -> Position:

@@ -28,7 +28,7 @@ from typing import Literal
 from borgwatch.model import Line, Position
 from borgwatch.sources.disk import FILE_LIMIT, RefusedError, UnsettledError, explain, open_file, stamp_at
 from borgwatch.sources.follow import Follower, Limits, position_at_end
-from borgwatch.sources.lines import MAX_LINE
+from borgwatch.sources.lines import MAX_LINE, Wanted
 from borgwatch.sources.look import Look, source_of
 from borgwatch.sources.problems import Ledger, Problem
 from borgwatch.sources.reading import ABSENT, Followed, Moment
@@ -43,7 +43,7 @@ _LINGER = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one look gave.
+    """What one look gave: the lines that were wanted, and how many were read.
 
     `positions` are those that changed, by key; None means that the key is to be forgotten. `more` says that there is
     more to read at once. A batch without lines and positions needs no commit.
@@ -53,6 +53,7 @@ class Batch:
     positions: Mapping[str, Position | None]
     problems: tuple[Problem, ...]
     more: bool
+    count: int = 0
 
 
 class Tree:
@@ -111,17 +112,20 @@ class Tree:
         self._walk()
         return {source: Path(path) for source, path in self._found.items()}
 
-    def read(self, budget: int) -> Batch:
-        """Look at all files and read what is new, at most `budget` bytes in all, but at least one longest line."""
+    def read(self, budget: int, wanted: Wanted | None = None) -> Batch:
+        """Look at all files and read what is new, at most `budget` bytes in all, but at least one longest line.
+
+        `wanted` says which lines are to be in the batch; the others are counted only.
+        """
         self._walk()
         left = max(budget, self._limits.least)
         moment = Moment(self._now(), self._monotonic())
-        look = Look(moment, dict(self._states), Tracer(self._walker.paths_with), left, left)
+        look = Look(moment, dict(self._states), Tracer(self._walker.paths_with), left, left, wanted)
         if self._is_first:
             self._note_past(look)
         turn = self._visit_in_turn(self._due(look), look)
         positions = look.positions_since(self._states)
-        batch = Batch(tuple(look.lines), positions, self._ledger.drain(), more=look.more or bool(turn))
+        batch = Batch(tuple(look.lines), positions, self._ledger.drain(), look.more or bool(turn), look.count)
         self._staged = (batch, look, turn)
         if not batch.lines and not batch.positions:
             self.commit(batch)
