@@ -7,9 +7,11 @@ Most lines of a backup's log are noise of two kinds. Lines that no rule can matc
 that could match them needs certain bytes (`needs`), and one search over the block looks for all of these at once.
 
 The others are a murmur: rules match them, but all they say is that a backup is going on (`file_status`, progress). Of a
-stretch of murmur with nothing else in between, the first line and the last say it all; and of the lines with a time so
-many that no silence is made up where there was none. So between two lines with times that are more than
-`patience` apart, there is no other. (Times that run ahead and back again within a stretch are not seen.)
+stretch of murmur in a block, with nothing else in between, its first line says it all, or the first that tells the
+operation; and of the lines with a time, the first and the last, and so many between them that no silence is made up
+where there was none: two neighbours that are `patience` apart have no other between them. (Times that run ahead and
+back again within a stretch are not seen.) For this to hold, the lines of a block must have been read at the same time,
+and be all past or none of them.
 
 Rules whose need is not known make every line a candidate: `starts` is None then.
 """
@@ -147,34 +149,28 @@ class _Selection:
 
     def _stretch(self, at: int, end: int, found: list[int]) -> int:
         """Select of the murmur that begins at `at`; return where the next wanted line begins."""
+        kept: set[int] = set()
         tells = False
-        first: int | None = None
         timed: tuple[int, datetime] | None = None
         line: int | None = at
         while line is not None and not self._has(self.searches.wanted, line, end):
             if (voice := self._voice(line, end)) is not None:
-                if first is None or (voice.tells and not tells) or (voice.time and not timed):
-                    found.append(line)
-                first = line if first is None else first
+                if not kept or (voice.tells and not tells) or (voice.time and not timed):
+                    kept.add(line)
                 tells = tells or voice.tells
                 timed = timed or ((line, voice.time) if voice.time else None)
-            until = self.searches.either if first is None else self.searches.until(operation=tells, time=bool(timed))
+            until = self.searches.until(operation=tells, time=bool(timed)) if kept else self.searches.either
             line = self._next(until, self._behind(line, end), end)
         stop = end if line is None else line
-        if first is not None:
-            found += sorted({*self._last(first, stop), *self._timed(timed, stop)}.difference(found))
+        if timed is not None:
+            kept.update(self._timed(timed, stop))
+        found += sorted(kept)
         return stop
 
-    def _last(self, first: int, stop: int) -> Iterator[int]:
-        """Give the last line of murmur."""
-        for line, _ in self._backwards(self.searches.murmur, first, stop):
-            yield line
-            return
-
-    def _timed(self, first: tuple[int, datetime] | None, stop: int) -> Iterator[int]:
-        """Give so many lines with a time that no two neighbours leave out a silence between them."""
-        last = self._last_timed(first[0], stop) if first else None
-        if first is None or last is None:
+    def _timed(self, first: tuple[int, datetime], stop: int) -> Iterator[int]:
+        """Give the last line with a time, and so many before it that no two neighbours leave out a silence."""
+        last = self._last_timed(first[0], stop)
+        if last is None:
             return
         yield last[0]
         spans = [(first, last)]

@@ -58,10 +58,17 @@ class Split:
 
 
 def split(
-    block: bytes, at: int, *, skipping: bool = False, limit: int = MAX_LINE, wanted: Wanted | None = None
+    block: bytes,
+    at: int,
+    *,
+    skipping: bool = False,
+    limit: int = MAX_LINE,
+    wanted: Wanted | None = None,
+    apart: int = 0,
 ) -> Split:
     """Cut `block`, which was read at offset `at`, into lines.
 
+    Lines that end at or before the offset `apart` and those behind it are not shown to `wanted` in one call.
     A block of at least `limit` + 2 bytes always makes progress: it has a line end in it, or is cut. The beginning of
     an over-long line that has no end yet is always wanted.
     """
@@ -71,7 +78,7 @@ def split(
         if not start:
             return Split((), (), 0, at + len(block), skipping=True, tail=0)
     stop = max(start, block.rfind(_LF) + 1)
-    starts = wanted(block, start, stop) if wanted else None
+    starts = _starts(block, start, max(start, block.rfind(_LF, start, max(0, apart - at)) + 1), stop, wanted)
     if starts is None:
         pieces = _pieces(block[start:stop], at + start, limit)
         last = pieces[-TRAIL:]
@@ -94,6 +101,15 @@ def split(
 def rest(tail: bytes, at: int) -> Piece:
     """Make a line of an unfinished `tail`, which was read at offset `at` and to which nothing is added any more."""
     return Piece(tail.removesuffix(_CR), at + len(tail))
+
+
+def _starts(block: bytes, start: int, middle: int, stop: int, wanted: Wanted | None) -> Sequence[int] | None:
+    """Ask which lines are wanted on both sides of `middle`; None if all are."""
+    if wanted is None:
+        return None
+    before = wanted(block, start, middle) if middle > start else ()
+    behind = wanted(block, middle, stop) if stop > middle else ()
+    return None if before is None or behind is None else [*before, *behind]
 
 
 def _pieces(block: bytes, at: int, limit: int) -> list[Piece]:

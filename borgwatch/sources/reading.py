@@ -80,7 +80,9 @@ def take(
 ) -> Taken:
     """Take the lines out of `block`, which stands at the file's position, right behind the bytes `before`."""
     position = followed.position
-    result = split(block, position.offset, skipping=position.skipping, limit=limit, wanted=wanted)
+    result = split(
+        block, position.offset, skipping=position.skipping, limit=limit, wanted=wanted, apart=position.past_until
+    )
     pieces, last, count, end = list(result.pieces), list(result.last), result.count, result.offset
     at_end = position.offset + len(block) >= stamp.size
     settled = followed.stamp == stamp and moment.monotonic - followed.since >= settle

@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import cache
 from itertools import accumulate, cycle
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -62,7 +63,7 @@ def shipped() -> tuple[Judge, Candidates]:
     return judge(SHIPPED), Candidates(SHIPPED, patience=LIMITS.settle)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(borg_lines(), st.lists(st.integers(1, 30), max_size=3))
 def test_the_shipped_rules_give_the_same_of_the_lines_chosen(log: list[bytes], blocks: list[int]) -> None:
     judge, candidates = shipped()
@@ -70,7 +71,7 @@ def test_the_shipped_rules_give_the_same_of_the_lines_chosen(log: list[bytes], b
     assert judged(judge, whole(log)) == judged(judge, chosen(candidates, log, blocks))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.one_of(rules(), st.sampled_from(SHIPPED)), max_size=6),
     st.lists(st.one_of(lines.map(lambda line: [line]), borg_lines()), max_size=5),
@@ -86,11 +87,37 @@ def test_any_rules_give_the_same_of_the_lines_chosen(
     assert judged(judge_, whole(log)) == judged(judge_, chosen(candidates, log, blocks))
 
 
+PROGRESS = '{{"nfiles": 1, "path": "mnt/a", "time": {}, "type": "archive_progress", "finished": false}}'
+LOCKED = b"Failed to create/acquire the lock /r (timeout)."
+
+
+def progress(*times: float) -> list[bytes]:
+    return [PROGRESS.format(1795409811.5 + time).encode() for time in times]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [0.2 * step for step in range(1000)],
+        [0, 1, 2, 62, 63, 64],
+        [0, 9, 18, 27, 36, 45, 54, 5000, 5009, 5018],
+        [0, 3],
+    ],
+    ids=["steady", "one leap", "slow, and one leap", "two"],
+)
+def test_a_silence_is_neither_made_up_nor_lost_between_lines_with_times(times: list[float]) -> None:
+    """After a failure, ten seconds of silence end the run; its last time is that of the last line."""
+    judge, candidates = shipped()
+    log = [LOCKED, *progress(*times)]
+
+    assert judged(judge, whole(log)) == judged(judge, chosen(candidates, log, []))
+
+
 def test_of_a_murmur_little_is_left() -> None:
     log = [b'{"type": "file_status", "status": "A", "path": "/mnt/a"}'] * 1000
-    log[500] = b'{"nfiles": 1, "path": "mnt/a", "time": 1795409811.5, "type": "archive_progress", "finished": false}'
+    log[300:300] = progress(*range(9))
 
-    assert len(chosen(shipped()[1], log, [])) <= 3
+    assert [log.index(line.data) for line in chosen(shipped()[1], log, [])] == [0, 300, 308]
 
 
 def test_what_nobody_claims_is_chosen_if_it_is_suspicious() -> None:

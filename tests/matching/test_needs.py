@@ -12,7 +12,7 @@ from borgwatch.matching.literals import Run, required_runs
 from borgwatch.matching.load import load_rules
 from borgwatch.matching.needs import ODD, TYPICAL, compiled, need_of
 
-from .writing import conditions, in_docker, line_of, lines, fitting_tests
+from .writing import conditions, fitting_tests, in_docker, line_of, lines
 
 SHIPPED = [rule.when for rule in load_rules().rules]
 
@@ -36,7 +36,7 @@ def met(draw: st.DrawFn) -> tuple[Condition, bytes]:
     return condition, data
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(met())
 def test_a_line_of_which_a_condition_holds_has_what_it_needs(case: tuple[Condition, bytes]) -> None:
     """Within an envelope of Docker, too."""

@@ -13,17 +13,18 @@ from borgwatch.matching.patterns import Pattern, PatternError
 from borgwatch.matching.rules import Rule
 from borgwatch.model import Line, Outcome, Phase, Position, Record
 
-__all__ = ["borg_lines", "conditions", "in_docker", "lines", "line_of", "rules", "fitting_tests"]
+__all__ = ["borg_lines", "conditions", "fitting_tests", "in_docker", "line_of", "lines", "rules"]
 
 READ_AT = datetime(2026, 11, 23, tzinfo=UTC)
 
 # Few words, so that rules and lines often meet; with the letters that have a second spelling.
 WORDS = (
-    "task", "TASK", "pass", "Paß", "Straße", "STRASSE", "kiss", "file", "fi", "st", "disk full", "No space left", "rc 2",
-    "error", "ERROR", "critical", "warning", "borg.archiver", "root", "E", "C", "A", "true", "5", "10.0", "1e1", "inf",
-    'say "no"', "a/b", "/mnt/tank/task", "c\\d", "tab\there", "two\nlines", "é", "naïve", "", " ", "file_status", "LockTimeout", "x",
-    "Repository /r does not exist.", "terminating with error status, rc 2", "\N{KELVIN SIGN}elvin", "ta\N{LATIN SMALL LETTER LONG S}k",
-    "\N{LATIN SMALL LIGATURE FI}le", "\u0131nfo", "\udcff", "\x1b[1mtask\x1b[0m", "ta\x00sk", "\ufefftask",
+    "task", "TASK", "pass", "Paß", "Straße", "STRASSE", "kiss", "file", "fi", "st", "disk full", "No space left",
+    "rc 2", "error", "ERROR", "critical", "warning", "borg.archiver", "root", "E", "C", "A", "true", "5", "10.0", "1e1",
+    "inf", 'say "no"', "a/b", "/mnt/tank/task", "c\\d", "tab\there", "two\nlines", "é", "naïve", "", " ", "file_status",
+    "x", "LockTimeout", "Repository /r does not exist.", "terminating with error status, rc 2", "\u0131nfo", "\udcff",
+    "\N{KELVIN SIGN}elvin", "ta\N{LATIN SMALL LETTER LONG S}k", "\N{LATIN SMALL LIGATURE FI}le", "\x1b[1mtask\x1b[0m",
+    "ta\x00sk", "\ufefftask",
 )  # fmt: skip
 FIELDS = (
     "text",
@@ -44,6 +45,16 @@ FIELDS = (
 KEYS = ("message", "msg", "levelname", "level", "name", "type", "status", "msgid", "path", "a", "b", "n", "é", "time")
 OPERATIONS = ("backup", "prune", "verify", None)
 
+ATOMS = (
+    r"\d", r"\w", r"\s", ".", "[a-z]", "[^/]", "[EC]", r"[\d.]", "[ -~]", r"\.", "(?i)", r"\b", "^", "$", "{,2}", "é",
+    r"\pL", "[[:alpha:]]", r"\x41", r"\Qa.b\E",
+)  # fmt: skip
+# What a character in a pattern may become, so that it still matches: {} is the character.
+SHAPES = (
+    *["{}"] * 8, ".", "({})", "[{}x]", "{}+", "(?:{}|zz)", "{}?", "(?i:{})", "{}{{1}}", "z*{}", "[^~]", "{}zz?z*",
+    "{}(?:task)?", "{}q{{0}}", "(?P<g>{}|y)", r"\w|{}", "(?i){}",
+)  # fmt: skip
+
 words = st.sampled_from(WORDS)
 texts = st.lists(words, min_size=1, max_size=3).map("".join)
 
@@ -51,10 +62,7 @@ texts = st.lists(words, min_size=1, max_size=3).map("".join)
 @st.composite
 def _patterns(draw: st.DrawFn) -> Pattern:
     """Patterns of all that RE2 knows, most of them of words that lines hold."""
-    atoms = st.sampled_from(
-        [r"\d", r"\w", r"\s", ".", "[a-z]", "[^/]", "[EC]", r"[\d.]", "[ -~]", r"\.", "(?i)", r"\b", "^", "$", r"\pL", "[[:alpha:]]",
-         r"\x41", r"\Qa.b\E", "{,2}", "é"]
-    )  # fmt: skip
+    atoms = st.sampled_from(ATOMS)
     literals = st.sampled_from(
         ["task", "pass", "disk full", "error", "rc ", "E", "k", "s", "fi", "a/b", 'say "', "No space"]
     )
@@ -122,8 +130,9 @@ def rules(draw: st.DrawFn) -> Rule:
 
 def _varied(draw: st.DrawFn, text: str) -> str:
     """Write a text in another case, or with other letters for the same ones."""
-    change = draw(st.sampled_from([str, str, str.upper, str.lower, str.casefold, str.swapcase, str.title]))
-    return change(text)
+    return draw(
+        st.sampled_from([text, text, text.upper(), text.lower(), text.casefold(), text.swapcase(), text.title()])
+    )
 
 
 def _pattern_of(draw: st.DrawFn, text: str) -> str:
@@ -131,14 +140,7 @@ def _pattern_of(draw: st.DrawFn, text: str) -> str:
     parts = []
     for char in text:
         quoted = re.escape(char) if char.isascii() and char.isprintable() else "."
-        parts.append(
-            draw(
-                st.sampled_from(
-                    [quoted] * 8 + [".", f"({quoted})", f"[{quoted}x]", f"{quoted}+", f"(?:{quoted}|zz)", f"{quoted}?", f"(?i:{quoted})",
-                     f"{quoted}{{1}}", f"z*{quoted}", "[^~]", f"{quoted}zz?z*", f"{quoted}(?:task)?", f"{quoted}q{{0}}", f"(?P<g>{quoted}|y)", rf"\w|{quoted}", "(?i)" + quoted]
-                )
-            )
-        )  # fmt: skip
+        parts.append(draw(st.sampled_from(SHAPES)).format(quoted))
     return "".join(parts)
 
 
@@ -201,6 +203,30 @@ lines: st.SearchStrategy[bytes] = (
 """Lines of any kind, without their ends."""
 
 
+MURMUR = (
+    '{"type": "file_status", "status": "A", "path": "PATH"}',
+    '{"nfiles": 1, "path": "PATH", "time": TIME, "type": "archive_progress", "finished": false}',
+    "A PATH",
+)
+MESSAGES = tuple(
+    f'{{"type": "log_message", "time": TIME, "levelname": "{level}", "name": "{logger}", "message": "{message}"}}'
+    for level, logger, message in (
+        ("ERROR", "borg.archiver", "something odd"),
+        ("INFO", "borg.output.list", "Keeping archive: x"),
+        ("INFO", "borg.output.show-rc", "terminating with success status, rc 0"),
+        ("ERROR", "borg.output.show-rc", "terminating with error status, rc 2"),
+    )
+)
+WORDS_OF_BORG = (
+    '{"type": "file_status", "status": "E", "path": "PATH"}',
+    '{"type": "progress_message", "msgid": "cache", "message": "PATH", "time": TIME}',
+    'Creating archive at "/r::a"',
+    "1.00 MB O 1.00 MB C 1.00 MB D 1 N mnt/a",
+    "Failed to create/acquire the lock /r (timeout).",
+    "nothing of note",
+)
+
+
 @st.composite
 def borg_lines(draw: st.DrawFn) -> list[bytes]:
     """A log like Borg's: much murmur, now and then a line that matters, clocks that stand, run or leap."""
@@ -210,30 +236,9 @@ def borg_lines(draw: st.DrawFn) -> list[bytes]:
         path = draw(
             st.sampled_from(["/mnt/a", "/mnt/task", "/x/file_status", "/m/No space left on device", "/m/Straße"])
         )
-        line: object = draw(
-            st.sampled_from(
-                [
-                    {"type": "file_status", "status": "A", "path": path},
-                    {"type": "file_status", "status": "A", "path": path},
-                    {"type": "file_status", "status": "E", "path": path},
-                    {"nfiles": 1, "path": path, "time": time, "type": "archive_progress", "finished": False},
-                    {"nfiles": 1, "path": path, "time": time, "type": "archive_progress", "finished": False},
-                    {"type": "progress_message", "msgid": "cache", "message": path, "time": time},
-                    {"type": "log_message", "time": time, "levelname": "ERROR", "name": "borg.archiver", "message": "odd"},
-                    {"type": "log_message", "time": time, "levelname": "INFO", "name": "borg.output.list", "message": "Keeping archive: x"},
-                    {"type": "log_message", "time": time, "levelname": "INFO", "name": "x", "message": "terminating with success status, rc 0"},
-                    {"type": "log_message", "time": time, "levelname": "ERROR", "name": "x", "message": "terminating with error status, rc 2"},
-                    'Creating archive at "/r::a"',
-                    f"A {path}",
-                    f"A {path}",
-                    "1.00 MB O 1.00 MB C 1.00 MB D 1 N mnt/a",
-                    "Failed to create/acquire the lock /r (timeout).",
-                    "nothing of note",
-                ]
-            )
-        )  # fmt: skip
+        line = draw(st.sampled_from([*MURMUR, *MURMUR, *MESSAGES, *WORDS_OF_BORG])).replace("TIME", str(time))
         repeat = draw(st.sampled_from([1, 1, 3, 20]))
-        found += [line.encode() if isinstance(line, str) else json.dumps(line).encode()] * repeat
+        found += [line.replace("PATH", path).encode()] * repeat
     return found
 
 
