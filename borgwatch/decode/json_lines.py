@@ -19,6 +19,7 @@ from borgwatch.model import FieldValue, Level, Record
 
 __all__ = ["LEVELS", "LOGGER_KEYS", "record_from_object", "trailing_object"]
 
+_DECODER = msgspec.json.Decoder()
 _MAX_STARTS = 4  # how many places of one line are tried as the start of an object
 _MAX_DEPTH = 8
 _MAX_FIELDS = 200
@@ -63,7 +64,7 @@ def trailing_object(text: str) -> dict[str, Any] | None:
 
 def _parse(text: str) -> object:
     try:
-        return msgspec.json.decode(text)
+        return _DECODER.decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         pass
     if "\\ud" not in text and "\\uD" not in text:
@@ -114,7 +115,11 @@ def _as_float(number: int) -> float:
 
 
 def _first_text(fields: Mapping[str, FieldValue], keys: tuple[str, ...]) -> str:
-    return next((value for key in keys if isinstance(value := fields.get(key), str)), "")
+    for key in keys:
+        value = fields.get(key)
+        if isinstance(value, str):
+            return value
+    return ""
 
 
 def _first_time(fields: Mapping[str, FieldValue]) -> datetime | None:

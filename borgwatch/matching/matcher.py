@@ -47,9 +47,7 @@ def line_id(line: Line) -> str:
 
 
 def _signal(rule: Rule, record: Record, captures: dict[str, str], line: Line) -> Signal | None:
-    fields: dict[str, FieldValue] = dict(record.fields)
-    fields.update((name, field_value(record, name)) for name in BUILT_IN_FIELDS)
-    fields.update(captures)
+    fields = _fields(record, captures) if rule.speaks_of_fields else {}
     event = rule.event.render(fields) if rule.event else None
     if event is not None and not is_event_name(event):
         return None  # the line names an event that does not exist: nobody recognised it
@@ -74,6 +72,10 @@ def _signal(rule: Rule, record: Record, captures: dict[str, str], line: Line) ->
         captured=kept,
         past=line.past,
     )
+
+
+def _fields(record: Record, captures: dict[str, str]) -> dict[str, FieldValue]:
+    return {**record.fields, **{name: field_value(record, name) for name in BUILT_IN_FIELDS}, **captures}
 
 
 def _believable(record: Record, line: Line) -> datetime | None:
