@@ -40,6 +40,7 @@ LEVELS = {
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 _EARLIEST_SECONDS, _LATEST_SECONDS = _EARLIEST.timestamp(), _LATEST.timestamp()
+_SCALARS = frozenset({int, float, bool, type(None)})
 _MAX_INTEGER = 2**63  # larger ones are kept as floats
 
 
@@ -95,15 +96,18 @@ def _flatten(value: Mapping[str, Any], prefix: str, fields: dict[str, FieldValue
     for key, item in value.items():
         if len(fields) >= _MAX_FIELDS:
             return
-        name = without_surrogates(f"{prefix}{key}" if prefix else key)
-        if isinstance(item, str):
-            fields[name] = without_surrogates(item)
-        elif isinstance(item, dict):
+        name = f"{prefix}{key}" if prefix else key
+        if not name.isascii():
+            name = without_surrogates(name)
+        kind = type(item)
+        if kind is str:
+            fields[name] = item if item.isascii() else without_surrogates(item)
+        elif kind is dict:
             if depth < _MAX_DEPTH:
                 _flatten(item, f"{name}.", fields, depth + 1)
-        elif isinstance(item, int) and not -_MAX_INTEGER <= item < _MAX_INTEGER:
+        elif kind is int and not -_MAX_INTEGER <= item < _MAX_INTEGER:
             fields[name] = _as_float(item)
-        elif item is None or isinstance(item, bool | int | float):
+        elif kind in _SCALARS:
             fields[name] = item
 
 

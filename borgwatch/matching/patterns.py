@@ -40,12 +40,14 @@ class Pattern:
 
     def search(self, text: str) -> dict[str, str] | None:
         """Return the named groups that took part in the first match, or None where there is none."""
-        found = self._compiled.search(text)
+        found = self._compiled.search(text.encode())  # the library is several times as fast with bytes
         if found is None:
             return None
         if not self.groups:
             return {}
-        return {name: value for name, value in found.groupdict().items() if value is not None}
+        return {
+            name: value.decode("utf-8", "replace") for name, value in found.groupdict().items() if value is not None
+        }
 
     def __repr__(self) -> str:
         return f"Pattern({self.source!r})"

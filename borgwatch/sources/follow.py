@@ -351,14 +351,13 @@ class Follower:
         position = followed.position
         span = span_before(position.offset)
         data = file.read(position.offset - span, span + count)
-        before, block = data[:span], data[span:]
         # One read gives both, so that what is taken is known to follow what was read before.
         same = file.stamp.identity == (position.device, position.inode)
-        if len(block) < count or (position.anchor and not proves(position, before, same=same)):
+        if len(data) < span + count or (position.anchor and not proves(position, data[:span], same=same)):
             raise UnsettledError(f"{followed.path}: changed while it was read")
         limits = self._limits
         taken = take(
-            followed, file.stamp, before, block, look.moment,
+            followed, file.stamp, data, look.moment,
             settle=limits.settle, limit=limits.max_line, wanted=look.wanted,
         )  # fmt: skip
         if taken.cut:

@@ -63,21 +63,21 @@ def split(
     *,
     skipping: bool = False,
     limit: int = MAX_LINE,
+    start: int = 0,
     wanted: Wanted | None = None,
     apart: int = 0,
 ) -> Split:
-    """Cut `block`, which was read at offset `at`, into lines.
+    """Cut `block`, which was read at offset `at`, into lines, from its byte `start` on.
 
     Lines that end at or before the offset `apart` and those behind it are not shown to `wanted` in one call.
     A block of at least `limit` + 2 bytes always makes progress: it has a line end in it, or is cut. The beginning of
     an over-long line that has no end yet is always wanted.
     """
-    start = 0
     if skipping:
-        start = block.find(_LF) + 1
+        start = block.find(_LF, start) + 1
         if not start:
             return Split((), (), 0, at + len(block), skipping=True, tail=0)
-    stop = max(start, block.rfind(_LF) + 1)
+    stop = max(start, block.rfind(_LF, start) + 1)
     starts = _starts(block, start, max(start, block.rfind(_LF, start, max(0, apart - at)) + 1), stop, wanted)
     if starts is None:
         pieces = _pieces(block[start:stop], at + start, limit)

@@ -15,7 +15,7 @@ from datetime import datetime
 from borgwatch.model import Line, Position
 from borgwatch.sources.disk import Stamp
 from borgwatch.sources.lines import Piece, Wanted, rest, split
-from borgwatch.sources.position import ANCHOR_SPAN, fingerprint, proof_of
+from borgwatch.sources.position import ANCHOR_SPAN, fingerprint, proof_of, span_before
 
 __all__ = ["ABSENT", "Followed", "Moment", "Taken", "take"]
 
@@ -70,33 +70,32 @@ class Taken:
 def take(
     followed: Followed,
     stamp: Stamp,
-    before: bytes,
-    block: bytes,
+    data: bytes,
     moment: Moment,
     *,
     settle: float,
     limit: int,
     wanted: Wanted | None = None,
 ) -> Taken:
-    """Take the lines out of `block`, which stands at the file's position, right behind the bytes `before`."""
+    """Take the lines out of `data`, which holds the bytes that prove the file's position, and those behind it."""
     position = followed.position
+    span = span_before(position.offset)
+    at = position.offset - span
     result = split(
-        block, position.offset, skipping=position.skipping, limit=limit, wanted=wanted, apart=position.past_until
+        data, at, skipping=position.skipping, limit=limit, start=span, wanted=wanted, apart=position.past_until
     )
     pieces, last, count, end = list(result.pieces), list(result.last), result.count, result.offset
-    at_end = position.offset + len(block) >= stamp.size
+    at_end = at + len(data) >= stamp.size
     settled = followed.stamp == stamp and moment.monotonic - followed.since >= settle
     if at_end and settled and result.tail:
-        final = rest(block[len(block) - result.tail :], end)
+        final = rest(data[len(data) - result.tail :], end)
         pieces.append(final)
         last.append(final)
         count, end = count + 1, final.end
-    late = _end_of_what_was_delivered(position, before, block)
+    late = _end_of_what_was_delivered(position, data, span)
     if late is not None and late <= end:
         pieces, last, count = _behind(pieces, late), _behind(last, late), count - 1
-    taken = end - position.offset
-    content = block[max(0, taken - ANCHOR_SPAN) : taken] if taken >= ANCHOR_SPAN else before + block[:taken]
-    reached = _advance(position, stamp, content, end, last)
+    reached = _advance(position, stamp, data[max(0, end - at - ANCHOR_SPAN) : end - at], end, last)
     reached = replace(reached, skipping=result.skipping)
     after = replace(followed, position=reached).looked_at(stamp, moment.monotonic)
     return Taken(
@@ -107,13 +106,13 @@ def take(
     )
 
 
-def _end_of_what_was_delivered(position: Position, before: bytes, block: bytes) -> int | None:
+def _end_of_what_was_delivered(position: Position, data: bytes, span: int) -> int | None:
     """Find where the first line ends if it is but the late end of one that was delivered without it."""
-    if position.skipping or position.offset == 0 or before.endswith(b"\n"):
+    if position.skipping or position.offset == 0 or data.endswith(b"\n", 0, span):
         return None
-    if block.startswith(b"\n") or block == b"\r":
+    if data.startswith(b"\n", span) or (len(data) == span + 1 and data.endswith(b"\r")):
         return position.offset + 1
-    return position.offset + 2 if block.startswith(b"\r\n") else None
+    return position.offset + 2 if data.startswith(b"\r\n", span) else None
 
 
 def _behind(pieces: list[Piece], end: int) -> list[Piece]:
