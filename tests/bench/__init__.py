@@ -1,1 +1,1 @@
-"""Benchmarks, such as `python -m tests.bench.reading`: commands, not tests. A test runs them small, so that they work."""
+"""Benchmarks, such as `python -m tests.bench.reading`: commands, not tests. A test runs them small."""
