@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import cache
 from itertools import accumulate, cycle
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -111,6 +112,18 @@ def test_a_silence_is_neither_made_up_nor_lost_between_lines_with_times(times: l
     log = [LOCKED, *progress(*times)]
 
     assert judged(judge, whole(log)) == judged(judge, chosen(candidates, log, []))
+
+
+RECORDED = Path(__file__).parents[1] / "data" / "borg-logs"
+
+
+@pytest.mark.parametrize("path", sorted(RECORDED.glob("*/*.*")), ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_a_recorded_log_gives_the_same_of_the_lines_chosen(path: Path) -> None:
+    judge, candidates = shipped()
+    log = path.read_bytes().split(b"\n")
+
+    for blocks in ([], [7]):
+        assert judged(judge, whole(log)) == judged(judge, chosen(candidates, log, blocks))
 
 
 def test_of_a_murmur_little_is_left() -> None:
