@@ -16,7 +16,7 @@ from borgwatch.journal import Journal
 from borgwatch.judge import Judge
 from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
-from borgwatch.pipeline import Pipeline, Plan, Step
+from borgwatch.pipeline import LEAST_BUDGET, MOST_BUDGET, Pipeline, Plan, Step, _next_budget
 from borgwatch.policy import EventFilter
 from borgwatch.roles import Roles
 from borgwatch.runs import Limits
@@ -184,6 +184,20 @@ def test_the_journal_is_the_same_whether_lines_are_chosen_first_or_all_are_judge
 
     assert found[0] == found[1]
     assert found[0][1]
+
+
+@pytest.mark.parametrize(
+    ("budget", "judged", "following"),
+    [
+        (LEAST_BUDGET, 0, 2 * LEAST_BUDGET),
+        (MOST_BUDGET, 10, MOST_BUDGET),
+        (MOST_BUDGET, 15_000, MOST_BUDGET // 10),
+        (LEAST_BUDGET, 100_000, LEAST_BUDGET),
+    ],
+)
+def test_a_step_reads_the_more_the_fewer_lines_are_judged(budget: int, judged: int, following: int) -> None:
+    """So that it is short where all lines matter, and does not commit all the time where none do."""
+    assert following == _next_budget(budget, judged)
 
 
 def test_the_past_of_a_directory_that_comes_late_is_past_as_well(tmp_path: Path) -> None:
