@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from tests.bench.expressions import for_grep
 
 __all__ = ["FOLLOWERS", "Measured", "Tool", "greps", "run"]
 
-_PATIENCE = 600.0
+_PATIENCE = 60.0
 _LOOK = 0.02
 
 
@@ -52,18 +52,23 @@ def run(command: Sequence[str], *, until: Callable[[], bool] | None = None, loca
     """Run a process to its end, or until something holds, and measure it."""
     environment = {**os.environ, "LC_ALL": locale, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
     begun = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
-    if until is not None:
-        while not until() and process.poll() is None and time.perf_counter() - begun < _PATIENCE:
-            time.sleep(_LOOK)
-        wall = time.perf_counter() - begun
-        process.send_signal(signal.SIGTERM)
-    with process.stdout or contextlib.nullcontext() as pipe:
-        output = pipe.read() if pipe else b""
-    _, _, used = os.wait4(process.pid, 0)
-    process.returncode = 0
-    wall = time.perf_counter() - begun if until is None else wall
-    return Measured(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, output)
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.DEVNULL, env=environment)
+        wall = _wait_for(process.pid, until, begun) if until else 0.0
+        _, _, used = os.wait4(process.pid, 0)
+        process.returncode = 0  # it is gone, and not to be waited for again
+        wall = wall or time.perf_counter() - begun
+        output.seek(0)
+        return Measured(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, output.read())
+
+
+def _wait_for(pid: int, until: Callable[[], bool], begun: float) -> float:
+    """Wait until something holds, for a minute at most, then end the process; return the seconds since it was begun."""
+    while not until() and time.perf_counter() - begun < _PATIENCE:
+        time.sleep(_LOOK)
+    wall = time.perf_counter() - begun
+    os.kill(pid, signal.SIGTERM)
+    return wall
 
 
 def greps(log: Path, directory: Path, expressions: Sequence[str]) -> dict[str, Measured]:

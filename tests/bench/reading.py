@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -26,7 +26,7 @@ __all__ = ["main"]
 _FOLLOWED = 100_000
 """Lines for the other followers, the slowest of which take minutes for a million."""
 _WORDS = (
-    'levelname": "(?:WARNING|ERROR|CRITICAL)', "terminating with [a-z]+ status, rc", "Creating archive at",
+    'levelname": "(WARNING|ERROR|CRITICAL)', "terminating with [a-z]+ status, rc", "Creating archive at",
     "Archive name: ", "Archive fingerprint: ", "Keeping archive", "Pruning archive", "compaction freed about",
     "Starting repository check", "No space left on device", "Failed to create.acquire the lock", "Remote: ",
     "Connection closed by remote host", "does not exist", "Local Exception",
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif asked.rules:
             _show([(f"borgwatch, {n} rules", *_borgwatch([log], directory, asked.repeat, n)) for n in (20, 200)])
         else:
-            _show(list(_all(log, directory, asked)))
+            _show(_all(log, directory, asked))
     return 0
 
 
@@ -125,13 +125,13 @@ def _follow(tool: Tool, log: Path, lines: int, directory: Path, expression: str)
         return run(tool.command(fresh, log, expression), until=is_done if tool.stays else None)
 
 
-def _show(rows: Sequence[Row]) -> None:
+def _show(rows: Iterable[Row]) -> None:
     """Print the table: lines a second of the clock, and a second of the processor."""
     print(f"{'':32} {'lines':>10} {'lines/s':>11} {'per cpu s':>11} {'MB':>6}")  # noqa: T201 - the result
     for name, lines, measured in rows:
         speed = lines / measured.wall if measured.wall else 0
         per_cpu = lines / measured.cpu if measured.cpu else 0
-        print(f"{name:32} {lines:10,} {speed:11,.0f} {per_cpu:11,.0f} {measured.memory:6.0f}")  # noqa: T201
+        print(f"{name:32} {lines:10,} {speed:11,.0f} {per_cpu:11,.0f} {measured.memory:6.0f}", flush=True)  # noqa: T201
         if name.startswith("borgwatch") and measured.output:
             print(f"    {measured.output.decode().strip()}")  # noqa: T201
 
