@@ -11,7 +11,7 @@ __all__ = ["write_log"]
 
 _INTERESTING = 1000
 _PROGRESS = 5
-_SECONDS_A_LINE = 0.01
+_SECONDS_A_LINE = 0.001
 _BLOCK = 10_000
 
 
