@@ -27,6 +27,13 @@ from borgwatch.sources.tail import Tree
 
 __all__ = ["read", "rules_to"]
 
+_FOR_THE_LOG = (
+    "borg.file-not-read",
+    "borg.file-status",
+    "borg.archive-progress",
+    "borg.source-warning",
+    "borg.any-warning",
+)
 _OWN = """
 schema: 1
 pack: own
@@ -44,10 +51,14 @@ def _now() -> datetime:
 
 
 def rules_to(count: int | None) -> Sequence[Rule]:
-    """Take so many rules: the first of the shipped ones, or all of them and more of a user's own."""
+    """Take so many rules: those for the lines of the log and others of the shipped ones, or all and a user's own."""
     rules = load_rules().rules
-    if count is None or count <= len(rules):
-        return rules[:count]
+    if count is None:
+        return rules
+    if count <= len(rules):
+        needed = {rule.id for rule in rules if rule.id in _FOR_THE_LOG}
+        others = [rule.id for rule in rules if rule.id not in needed][: count - len(needed)]
+        return tuple(rule for rule in rules if rule.id in needed.union(others))
     own = []
     for number in range(count - len(rules)):
         pack, _ = parse_pack(_OWN.replace("NUMBER", f"{number:04d}"), "own.yaml")
