@@ -100,7 +100,7 @@ class Judge:
             tally.lines += 1
             role = self.role_of(line.source)
             record = decode(line, role.job)
-            signal = self.matcher.match(record, line)
+            signal = self.matcher.match(record, line, self.matcher.shortlist.of(line.data))
             if signal is None:
                 if is_suspicious(record):
                     tally.nobody_claims(record, line)

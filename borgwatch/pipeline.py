@@ -17,6 +17,7 @@ from borgwatch.folding import Held, Key, Repetition, cool, fold
 from borgwatch.jobs import JobState, is_echo, learn, recovery
 from borgwatch.journal import Change, Journal
 from borgwatch.judge import Judge, Judged
+from borgwatch.matching.candidates import Candidates
 from borgwatch.model import Alert, Event, Position
 from borgwatch.policy import EventFilter, alert_for, alert_key
 from borgwatch.sources.problems import Problem
@@ -24,8 +25,10 @@ from borgwatch.sources.tail import Batch, Tree
 
 __all__ = ["Pipeline", "Plan", "Step"]
 
-BUDGET = 1 << 20
-"""Bytes read in one step from each directory."""
+LEAST_BUDGET, MOST_BUDGET = 256 * 1024, 8 * 1024 * 1024
+"""Bytes read in one step from each directory: few where all lines are judged, many where nearly all are noise."""
+_LINES_A_STEP = 1500
+"""Lines judged in one step, about: so many that commits do not cost most, so few that the loop stays responsive."""
 _LAG = timedelta(seconds=1)
 """How far the journal may lag behind lines that meant nothing: read again after a crash, they mean nothing again."""
 _MAX_BEHIND = timedelta(hours=1)
@@ -48,7 +51,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step gave. `more` says that there is more to read at once."""
+    """What one step gave. `lines` were read; `more` says that there is more to read at once."""
 
     events: tuple[Event, ...] = ()
     alerts: tuple[Alert, ...] = ()
@@ -84,6 +87,7 @@ class Pipeline:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.judge = judge
+        self._budget = LEAST_BUDGET
         self._trees = tuple(trees.values())
         self._new_roots = {root: tree for root, tree in trees.items() if root not in journal.roots()}
         self.plan = plan
@@ -114,6 +118,18 @@ class Pipeline:
                 self._alerts[place] = renamed
 
     @property
+    def judge(self) -> Judge:
+        """Who says what lines mean; another one takes over at the next step."""
+        return self._judge
+
+    @judge.setter
+    def judge(self, judge: Judge) -> None:
+        self._judge = judge
+        limits = judge.limits
+        patience = min(limits.settle, limits.settle_warning, limits.stalled, limits.session)
+        self._candidates = Candidates(judge.matcher.rules, patience=patience)
+
+    @property
     def jobs(self) -> Mapping[tuple[str, str], JobState]:
         """What is known of each operation of each job."""
         return self._jobs
@@ -123,10 +139,11 @@ class Pipeline:
 
         `changed` are the paths to look at, if that is known; all files otherwise.
         """
-        batches = [(tree, tree.read(BUDGET, changed=changed)) for tree in self._trees]
+        wanted = self._candidates.starts
+        batches = [(tree, tree.read(self._budget, wanted, changed=changed)) for tree in self._trees]
         now = self._now()
         positions = {source: position for _, batch in batches for source, position in batch.positions.items()}
-        judged = self._judge(batches, now, positions)
+        judged = self._judge_batches(batches, now, positions)
         self._clock = self._clock.look(now, self._monotonic())
         may_miss = not self._is_behind(batches, now) and self._clock.is_steady
         decided = self._decide(judged.events, now, may_miss=may_miss)
@@ -151,11 +168,12 @@ class Pipeline:
             unwritten, self._written = {}, now
         self._unwritten = unwritten
         self._accept(batches, judged, decided, positions)
+        self._budget = _next_budget(self._budget, judged.lines)
         return Step(
             events=decided.events,
             alerts=tuple(decided.alerts.values()),
             problems=tuple(problem for _, batch in batches for problem in batch.problems),
-            lines=judged.lines,
+            lines=sum(batch.count for _, batch in batches),
             more=any(batch.more for _, batch in batches),
         )
 
@@ -170,7 +188,7 @@ class Pipeline:
         self._behind_since = self._behind_since or now
         return now - self._behind_since < _MAX_BEHIND
 
-    def _judge(
+    def _judge_batches(
         self, batches: Iterable[tuple[Tree, Batch]], now: datetime, positions: Mapping[str, Position | None]
     ) -> Judged:
         lines = [line for _, batch in batches for line in batch.lines]
@@ -248,3 +266,9 @@ class Pipeline:
                 self._held.pop(key, None)
             else:
                 self._held[key] = held
+
+
+def _next_budget(budget: int, judged: int) -> int:
+    """Adapt what is read in the next step to how many lines were judged in this one."""
+    fitting = budget * _LINES_A_STEP // max(1, judged)
+    return max(LEAST_BUDGET, min(MOST_BUDGET, fitting, 2 * budget))

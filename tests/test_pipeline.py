@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from borgwatch.journal import Journal
 from borgwatch.judge import Judge
 from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
-from borgwatch.pipeline import Pipeline, Plan, Step
+from borgwatch.pipeline import LEAST_BUDGET, MOST_BUDGET, Pipeline, Plan, Step, _next_budget
 from borgwatch.policy import EventFilter
 from borgwatch.roles import Roles
 from borgwatch.runs import Limits
@@ -174,6 +175,45 @@ def test_a_success_that_is_yet_to_be_read_does_not_count_as_missing(world: World
     assert "backup.missed" not in world.names()
     assert world.journal.pending() == []
     assert [event.name for event in world.step(timedelta(hours=26)).events] == ["backup.missed"]
+
+
+@pytest.mark.parametrize("name", ["borg-1.4.5/create-ok-progress.stderr", "borg-2.0.0b25/create-ok-progress.stderr"])
+def test_the_journal_is_the_same_whether_lines_are_chosen_first_or_all_are_judged(name: str, tmp_path: Path) -> None:
+    """Positions with their proofs, streams, events; and all lines are counted."""
+    recorded = Path(__file__).parent / "data" / "borg-logs" / name
+    found = []
+    for choosing in (True, False):
+        world = World(tmp_path / str(choosing))
+        if not choosing:
+            world.pipeline._candidates.everything = True
+        world.log.write_bytes(recorded.read_bytes())
+        os.utime(world.log, ns=(0, 0))
+        step = world.step()
+        world.log.write_bytes(recorded.read_bytes() + LOCKED.encode() + recorded.read_bytes())
+        os.utime(world.log, ns=(1, 1))
+        step = world.step(timedelta(seconds=10))
+        journal = world.journal
+        positions = {key: replace(at, device=0, inode=0) for key, at in journal.positions().items()}
+        told = [replace(event, id="", run="", source="") for event in journal.events()]
+        found.append((list(positions.values()), told, len(journal.streams()), step.lines))
+        journal.close()
+
+    assert found[0] == found[1]
+    assert found[0][1]
+
+
+@pytest.mark.parametrize(
+    ("budget", "judged", "following"),
+    [
+        (LEAST_BUDGET, 0, 2 * LEAST_BUDGET),
+        (MOST_BUDGET, 10, MOST_BUDGET),
+        (MOST_BUDGET, 15_000, MOST_BUDGET // 10),
+        (LEAST_BUDGET, 100_000, LEAST_BUDGET),
+    ],
+)
+def test_a_step_reads_the_more_the_fewer_lines_are_judged(budget: int, judged: int, following: int) -> None:
+    """So that it is short where all lines matter, and does not commit all the time where none do."""
+    assert following == _next_budget(budget, judged)
 
 
 def test_the_past_of_a_directory_that_comes_late_is_past_as_well(tmp_path: Path) -> None:

@@ -18,18 +18,21 @@ from borgwatch.decode.prefix import LEVELS
 from borgwatch.decode.text import without_surrogates
 from borgwatch.model import FieldValue, Record
 
-__all__ = ["record_from_object", "trailing_object"]
+__all__ = ["LEVELS", "LOGGER_KEYS", "record_from_object", "trailing_object"]
 
+_DECODER = msgspec.json.Decoder()
 _MAX_STARTS = 4  # how many places of one line are tried as the start of an object
 _MAX_DEPTH = 8
 _MAX_FIELDS = 200
 _TEXT_KEYS = ("message", "msg", "event")
 _LEVEL_KEYS = ("levelname", "level", "severity")
-_LOGGER_KEYS = ("name", "logger")
+LOGGER_KEYS = ("name", "logger")
 _TIME_KEYS = ("time", "timestamp", "ts")
 # A time outside these is no time: nothing may be computed beyond what a datetime can hold.
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+_EARLIEST_SECONDS, _LATEST_SECONDS = _EARLIEST.timestamp(), _LATEST.timestamp()
+_SCALARS = frozenset({int, float, bool, type(None)})
 _MAX_INTEGER = 2**63  # larger ones are kept as floats
 
 
@@ -54,7 +57,7 @@ def trailing_object(text: str) -> dict[str, Any] | None:
 
 def _parse(text: str) -> object:
     try:
-        return msgspec.json.decode(text)
+        return _DECODER.decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         pass
     if "\\ud" not in text and "\\uD" not in text:
@@ -75,7 +78,7 @@ def record_from_object(found: Mapping[str, Any], *, source: str, job: str) -> Re
         job=job,
         fields=fields,
         level=LEVELS.get(_first_text(fields, _LEVEL_KEYS).upper()),
-        logger=_first_text(fields, _LOGGER_KEYS),
+        logger=_first_text(fields, LOGGER_KEYS),
         time=_first_time(fields),
     )
 
@@ -85,15 +88,18 @@ def _flatten(value: Mapping[str, Any], prefix: str, fields: dict[str, FieldValue
     for key, item in value.items():
         if len(fields) >= _MAX_FIELDS:
             return
-        name = without_surrogates(f"{prefix}{key}")
-        if isinstance(item, dict):
+        name = f"{prefix}{key}" if prefix else key
+        if not name.isascii():
+            name = without_surrogates(name)
+        kind = type(item)
+        if kind is str:
+            fields[name] = item if item.isascii() else without_surrogates(item)
+        elif kind is dict:
             if depth < _MAX_DEPTH:
                 _flatten(item, f"{name}.", fields, depth + 1)
-        elif isinstance(item, str):
-            fields[name] = without_surrogates(item)
-        elif isinstance(item, int) and not -_MAX_INTEGER <= item < _MAX_INTEGER:
+        elif kind is int and not -_MAX_INTEGER <= item < _MAX_INTEGER:
             fields[name] = _as_float(item)
-        elif item is None or isinstance(item, bool | int | float):
+        elif kind in _SCALARS:
             fields[name] = item
 
 
@@ -105,7 +111,11 @@ def _as_float(number: int) -> float:
 
 
 def _first_text(fields: Mapping[str, FieldValue], keys: tuple[str, ...]) -> str:
-    return next((value for key in keys if isinstance(value := fields.get(key), str)), "")
+    for key in keys:
+        value = fields.get(key)
+        if isinstance(value, str):
+            return value
+    return ""
 
 
 def _first_time(fields: Mapping[str, FieldValue]) -> datetime | None:
@@ -113,7 +123,7 @@ def _first_time(fields: Mapping[str, FieldValue]) -> datetime | None:
         value = fields.get(key)
         time = None
         if isinstance(value, int | float) and not isinstance(value, bool):
-            if _EARLIEST.timestamp() <= value < _LATEST.timestamp():
+            if _EARLIEST_SECONDS <= value < _LATEST_SECONDS:
                 time = datetime.fromtimestamp(value, UTC)
         elif isinstance(value, str):
             time = _iso_time(value)

@@ -39,7 +39,7 @@ _DAY = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? "
 _CLOCK = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,9}))?"
 _ZONE = r"(?P<zone>Z|UTC|GMT|[+-]\d\d:?\d\d)"
 _HALF = "(?: (?P<half>[AP]M))?"
-_NAMED_ZONE = rf"(?:{_ZONE}|[A-Z]{{2,5}})"
+_NAMED_ZONE = rf"(?:{_ZONE}|[A-Z]{{3,5}})"
 
 _COMPOSE = re.compile(r"[\w.-]{1,80} {1,40}\| ")
 _TIMES = tuple(

@@ -35,4 +35,4 @@ def clean_text(data: bytes) -> str:
 
 def without_surrogates(text: str) -> str:
     r"""Replace lone surrogates, which Borg 1.x writes as `\udcXX` for file names that are not UTF-8."""
-    return _SURROGATE.sub("\ufffd", text)
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)

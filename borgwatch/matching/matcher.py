@@ -11,6 +11,7 @@ from hashlib import blake2b
 
 from borgwatch.matching.conditions import BUILT_IN_FIELDS, field_value
 from borgwatch.matching.rules import Rule
+from borgwatch.matching.shortlist import Shortlist
 from borgwatch.matching.templates import one_line
 from borgwatch.model import FieldValue, Line, Phase, Record, Signal, is_event_name
 from borgwatch.redact import redact
@@ -27,10 +28,15 @@ class Matcher:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
+        self.shortlist = Shortlist(self.rules)
+        """Says which rules a line could match, by its bytes."""
 
-    def match(self, record: Record, line: Line) -> Signal | None:
-        """Find the rule that speaks for `record`, which was decoded from `line`; None where none does."""
-        for rule in self.rules:
+    def match(self, record: Record, line: Line, among: Sequence[Rule] | None = None) -> Signal | None:
+        """Find the rule that speaks for `record`, which was decoded from `line`; None where none does.
+
+        Only the rules `among` which it must be are asked, where they are known.
+        """
+        for rule in self.rules if among is None else among:
             captures: dict[str, str] = {}
             if rule.when.holds(record, captures):
                 return _signal(rule, record, captures, line)
@@ -44,9 +50,7 @@ def line_id(line: Line) -> str:
 
 
 def _signal(rule: Rule, record: Record, captures: dict[str, str], line: Line) -> Signal | None:
-    fields: dict[str, FieldValue] = dict(record.fields)
-    fields.update((name, field_value(record, name)) for name in BUILT_IN_FIELDS)
-    fields.update(captures)
+    fields = _fields(record, captures) if rule.speaks_of_fields else {}
     event = rule.event.render(fields) if rule.event else None
     if event is not None and not is_event_name(event):
         return None  # the line names an event that does not exist: nobody recognised it
@@ -71,6 +75,10 @@ def _signal(rule: Rule, record: Record, captures: dict[str, str], line: Line) ->
         captured={name: redact(value) if isinstance(value, str) else value for name, value in kept.items()},
         past=line.past,
     )
+
+
+def _fields(record: Record, captures: dict[str, str]) -> dict[str, FieldValue]:
+    return {**record.fields, **{name: field_value(record, name) for name in BUILT_IN_FIELDS}, **captures}
 
 
 def _believable(record: Record, line: Line) -> datetime | None:

@@ -74,14 +74,16 @@ class Pattern:
 
     def search(self, text: str) -> dict[str, str] | None:
         """Return the named groups that took part in the first match, or None where there is none."""
-        # Beyond its reach the text goes on, so `$` does not hold there.
-        end = self.reach if len(text) > self.reach else None
-        if self._find.search(text, 0, end) is None:
+        data, end = text.encode("utf-8", "replace"), None  # the library is several times as fast with bytes
+        if len(text) > self.reach:  # beyond its reach the text goes on, so `$` does not hold there
+            end = len(text[: self.reach].encode("utf-8", "replace"))
+        if self._find.search(data, 0, end) is None:
             return None
         if self._capture is None:
             return {}
-        found = self._capture.search(text, 0, end)
-        return {name: value for name, value in found.groupdict().items() if value is not None} if found else None
+        found = self._capture.search(data, 0, end)
+        groups = found.groupdict().items() if found else ()
+        return {name: value.decode("utf-8", "replace") for name, value in groups if value is not None}
 
     def __repr__(self) -> str:
         return f"Pattern({self.source!r})"

@@ -12,12 +12,19 @@ its offset while the file is truncated under it, and what it wrote behind the ho
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["MAX_LINE", "Piece", "Split", "rest", "split"]
+__all__ = ["MAX_LINE", "TRAIL", "Piece", "Split", "Wanted", "rest", "split"]
 
 MAX_LINE = 64 * 1024
 """Bytes of a line that are delivered; what is longer is cut."""
+
+TRAIL = 16
+"""How many lines before the offset help to find the place again."""
+
+Wanted = Callable[[bytes, int, int], Sequence[int] | None]
+"""Says where in the whole lines `block[start:end]` those begin that are wanted, in order; None wants them all."""
 
 _LF = b"\n"
 _CR = b"\r"
@@ -37,41 +44,58 @@ class Piece:
 class Split:
     """What became of a block.
 
-    Reading goes on at `offset`, within the rest of an over-long line if `skipping`; the last `tail` bytes of the
-    block are a line that has no end yet, and stand behind `offset`.
+    `pieces` are the lines that were wanted, `last` the last `TRAIL` lines whether wanted or not, and `count` says how
+    many lines there were. Reading goes on at `offset`, within the rest of an over-long line if `skipping`; the last
+    `tail` bytes of the block are a line that has no end yet, and stand behind `offset`.
     """
 
     pieces: tuple[Piece, ...]
+    last: tuple[Piece, ...]
+    count: int
     offset: int
     skipping: bool
     tail: int
 
 
-def split(block: bytes, at: int, *, skipping: bool = False, limit: int = MAX_LINE) -> Split:
-    """Cut `block`, which was read at offset `at`, into lines.
+def split(
+    block: bytes,
+    at: int,
+    *,
+    skipping: bool = False,
+    limit: int = MAX_LINE,
+    start: int = 0,
+    wanted: Wanted | None = None,
+    apart: int = 0,
+) -> Split:
+    """Cut `block`, which was read at offset `at`, into lines, from its byte `start` on.
 
-    A block of at least `limit` + 2 bytes always makes progress: it has a line end in it, or is cut.
+    Lines that end at or before the offset `apart` and those behind it are not shown to `wanted` in one call.
+    A block of at least `limit` + 2 bytes always makes progress: it has a line end in it, or is cut. The beginning of
+    an over-long line that has no end yet is always wanted.
     """
-    start = 0
     if skipping:
-        start = block.find(_LF) + 1
+        start = block.find(_LF, start) + 1
         if not start:
-            return Split((), at + len(block), skipping=True, tail=0)
-    *complete, tail = block[start:].split(_LF) if start else block.split(_LF)
-    pieces = []
-    end = at + start
-    for raw in complete:
-        end += len(raw) + 1
-        line = raw[:-1] if raw.endswith(_CR) else raw
-        pieces.append(Piece(line, end) if len(line) <= limit else _cut(line, end, limit))
+            return Split((), (), 0, at + len(block), skipping=True, tail=0)
+    stop = max(start, block.rfind(_LF, start) + 1)
+    starts = _starts(block, start, max(start, block.rfind(_LF, start, max(0, apart - at)) + 1), stop, wanted)
+    if starts is None:
+        pieces = _pieces(block[start:stop], at + start, limit)
+        last = pieces[-TRAIL:]
+    else:
+        pieces = [_piece(block, line, at, limit) for line in starts]
+        start_of_last = _start_of_last(block, start, stop)
+        last = _pieces(block[start_of_last:stop], at + start_of_last, limit)
+    count = block.count(_LF, start, stop)
+    end, tail = at + stop, block[stop:]
     if len(tail.removesuffix(_CR)) <= limit:
-        return Split(tuple(pieces), end, skipping=False, tail=len(tail))
+        return Split(tuple(pieces), tuple(last), count, end, skipping=False, tail=len(tail))
     content = tail.lstrip(_NUL)
-    if len(content.removesuffix(_CR)) <= limit:
-        return Split(tuple(pieces), at + len(block) - len(content), skipping=False, tail=len(content))
     end = at + len(block)
-    pieces.append(Piece(content[:limit], end, truncated=True))
-    return Split(tuple(pieces), end, skipping=True, tail=0)
+    if len(content.removesuffix(_CR)) <= limit:
+        return Split(tuple(pieces), tuple(last), count, end - len(content), skipping=False, tail=len(content))
+    long = Piece(content[:limit], end, truncated=True)
+    return Split((*pieces, long), (*last, long)[-TRAIL:], count + 1, end, skipping=True, tail=0)
 
 
 def rest(tail: bytes, at: int) -> Piece:
@@ -79,6 +103,44 @@ def rest(tail: bytes, at: int) -> Piece:
     return Piece(tail.removesuffix(_CR), at + len(tail))
 
 
-def _cut(line: bytes, end: int, limit: int) -> Piece:
+def _starts(block: bytes, start: int, middle: int, stop: int, wanted: Wanted | None) -> Sequence[int] | None:
+    """Ask which lines are wanted on both sides of `middle`; None if all are."""
+    if wanted is None:
+        return None
+    before = wanted(block, start, middle) if middle > start else ()
+    behind = wanted(block, middle, stop) if stop > middle else ()
+    return None if before is None or behind is None else [*before, *behind]
+
+
+def _pieces(block: bytes, at: int, limit: int) -> list[Piece]:
+    """Make a piece of each line of a block of whole lines."""
+    pieces = []
+    end = at
+    for raw in block.split(_LF)[:-1]:
+        end += len(raw) + 1
+        pieces.append(_line(raw, end, limit))
+    return pieces
+
+
+def _piece(block: bytes, start: int, at: int, limit: int) -> Piece:
+    """Make a piece of the line that begins at `start` in a block that was read at offset `at`."""
+    end = block.index(_LF, start)
+    return _line(block[start:end], at + end + 1, limit)
+
+
+def _line(raw: bytes, end: int, limit: int) -> Piece:
+    line = raw[:-1] if raw.endswith(_CR) else raw
+    if len(line) <= limit:
+        return Piece(line, end)
     content = line.lstrip(_NUL)
     return Piece(content[:limit], end, truncated=len(content) > limit)
+
+
+def _start_of_last(block: bytes, start: int, stop: int) -> int:
+    """Find where the last `TRAIL` of the whole lines `block[start:stop]` begin."""
+    end_before = stop - 1
+    for _ in range(TRAIL):
+        end_before = block.rfind(_LF, start, max(start, end_before))
+        if end_before < 0:
+            return start
+    return end_before + 1

@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from borgwatch.model import Line, Position
+from borgwatch.sources.lines import Wanted
 from borgwatch.sources.reading import Followed, Moment
 from borgwatch.sources.states import Identity, States, identity_of
 from borgwatch.sources.trace import Tracer
@@ -20,13 +21,18 @@ __all__ = ["Look"]
 
 @dataclass(slots=True)
 class Look:
-    """A look under way. `left` and `share` are bytes: what may still be read in all, and of one file."""
+    """A look under way. `left` and `share` are bytes: what may still be read in all, and of one file.
+
+    `wanted` picks the `lines` to be kept; `count` says how many there were.
+    """
 
     moment: Moment
     states: States
     tracer: Tracer
     left: int
     share: int
+    wanted: Wanted | None = None
+    count: int = 0
     lines: list[Line] = field(default_factory=list)
     more: bool = False
     _before: dict[str, Followed | None] = field(default_factory=dict)

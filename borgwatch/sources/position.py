@@ -20,7 +20,7 @@ from functools import lru_cache
 from hashlib import blake2b
 
 from borgwatch.model import Position
-from borgwatch.sources.lines import Piece
+from borgwatch.sources.lines import TRAIL, Piece
 
 __all__ = [
     "ANCHOR_SPAN",
@@ -44,8 +44,6 @@ __all__ = [
 
 ANCHOR_SPAN = 256
 """How many bytes before the offset prove that a file is still the same."""
-TRAIL = 16
-"""How many lines before the offset help to find the place again."""
 
 _DIGEST = 16
 _TIME = 8

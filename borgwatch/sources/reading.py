@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 
 from borgwatch.model import Line, Position
 from borgwatch.sources.disk import Stamp
-from borgwatch.sources.lines import Piece, rest, split
-from borgwatch.sources.position import ANCHOR_SPAN, fingerprint, proof_of
+from borgwatch.sources.lines import Piece, Wanted, rest, split
+from borgwatch.sources.position import ANCHOR_SPAN, fingerprint, proof_of, span_before
 
 __all__ = ["Followed", "Moment", "Taken", "take"]
 
@@ -56,28 +56,43 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a read gave: the file as it stands after it, the lines, and whether one of them was cut."""
+    """What a read gave: the file as it stands after it, the lines wanted of those read, and whether one was cut."""
 
     followed: Followed
     lines: tuple[Line, ...]
+    count: int
     cut: bool
 
 
 def take(
-    followed: Followed, stamp: Stamp, before: bytes, block: bytes, moment: Moment, *, settle: float, limit: int
+    followed: Followed,
+    stamp: Stamp,
+    data: bytes,
+    moment: Moment,
+    *,
+    settle: float,
+    limit: int,
+    wanted: Wanted | None = None,
 ) -> Taken:
-    """Take the lines out of `block`, which stands at the file's position, right behind the bytes `before`."""
+    """Take the lines out of `data`, which holds the bytes that prove the file's position, and those behind it."""
     position = followed.position
-    result = split(block, position.offset, skipping=position.skipping, limit=limit)
-    pieces, end = list(result.pieces), result.offset
-    at_end = position.offset + len(block) >= stamp.size
+    span = span_before(position.offset)
+    at = position.offset - span
+    result = split(
+        data, at, skipping=position.skipping, limit=limit, start=span, wanted=wanted, apart=position.past_until
+    )
+    pieces, last, count, end = list(result.pieces), list(result.last), result.count, result.offset
+    at_end = at + len(data) >= stamp.size
     settled = followed.stamp == stamp and moment.monotonic - followed.since >= settle
     if at_end and settled and result.tail:
-        pieces.append(rest(block[len(block) - result.tail :], end))
-        end = pieces[-1].end
-    if pieces and _ends_what_was_delivered(position, before, pieces[0]):
-        del pieces[0]
-    reached = _advance(position, stamp, before + block[: end - position.offset], end, pieces)
+        final = rest(data[len(data) - result.tail :], end)
+        pieces.append(final)
+        last.append(final)
+        count, end = count + 1, final.end
+    late = _end_of_what_was_delivered(position, data, span)
+    if late is not None and late <= end:
+        pieces, last, count = _behind(pieces, late), _behind(last, late), count - 1
+    reached = _advance(position, stamp, data[max(0, end - at - ANCHOR_SPAN) : end - at], end, last)
     reached = replace(reached, skipping=result.skipping)
     after = replace(followed, position=reached).looked_at(stamp, moment.monotonic)
     seconds = max(0.0, min(stamp.changed_ns / 1e9, moment.now.timestamp()))  # no line is newer than its file
@@ -85,13 +100,22 @@ def take(
     return Taken(
         after if at_end else replace(after, stamp=None),
         tuple(Line(followed.source, piece.data, _place(reached, piece.end), written) for piece in pieces),
+        count,
         any(piece.truncated for piece in pieces),
     )
 
 
-def _ends_what_was_delivered(position: Position, before: bytes, first: Piece) -> bool:
-    """Tell whether the first line is but the late end of one that was delivered without it."""
-    return not (first.data or position.skipping or before.endswith(b"\n")) and position.offset > 0
+def _end_of_what_was_delivered(position: Position, data: bytes, span: int) -> int | None:
+    """Find where the first line ends if it is but the late end of one that was delivered without it."""
+    if position.skipping or position.offset == 0 or data.endswith(b"\n", 0, span):
+        return None
+    if data.startswith(b"\n", span) or (len(data) == span + 1 and data.endswith(b"\r")):
+        return position.offset + 1
+    return position.offset + 2 if data.startswith(b"\r\n", span) else None
+
+
+def _behind(pieces: list[Piece], end: int) -> list[Piece]:
+    return [piece for piece in pieces if piece.end > end]
 
 
 def _advance(position: Position, stamp: Stamp, content: bytes, end: int, pieces: list[Piece]) -> Position:

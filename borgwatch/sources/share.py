@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from borgwatch.model import Line, Position
 from borgwatch.sources.disk import Content, UnsettledError, is_unchanged
 from borgwatch.sources.docker import ENVELOPE, is_json_log, rest_of, unwrap
-from borgwatch.sources.lines import split
+from borgwatch.sources.lines import Wanted, split
 from borgwatch.sources.look import Look
 from borgwatch.sources.position import fingerprint, proves, span_before
 from borgwatch.sources.problems import Ledger
@@ -20,6 +20,8 @@ from borgwatch.sources.rotation import is_compressed
 
 __all__ = ["Limits", "position_at_end", "stands_still", "take_share"]
 
+_BLOCK = 1024 * 1024
+"""Bytes that are read and searched at once."""
 _TRUST_AFTER = 2.0
 """Seconds a stamp must stand before it is believed: times of change are coarse, up to two seconds on FAT."""
 
@@ -52,31 +54,44 @@ def stands_still(key: str, look: Look, limits: Limits) -> bool:
 
 
 def take_share(key: str, followed: Followed, file: Content, look: Look, limits: Limits, ledger: Ledger) -> bool:
-    """Read one share of a file and put what it gave into the look; tell whether that was all there is."""
-    position = followed.position
+    """Read one share of a file, block by block, into the look; tell whether that was all there is."""
     is_docker = is_json_log(followed.source)
     limit = max(limits.max_line, ENVELOPE) if is_docker else limits.max_line
+    share = max(look.share, limit + 2) if is_docker else look.share
+    while True:
+        count = min(max(0, file.stamp.size - followed.position.offset), share, max(_BLOCK, limit + 2))
+        if count > look.left and not (is_docker and look.left >= limits.least):
+            count = look.left if look.left >= limits.least else 0
+        # Of a container's output, each piece of a line is needed to put the line together.
+        taken = _take_block(followed, file, count, look, limits.settle, limit, None if is_docker else look.wanted)
+        if is_docker:
+            taken = _unwrapped(key, followed, taken, look, limits)
+        followed = taken.followed
+        look.put(key, followed)
+        look.lines += taken.lines
+        look.count += taken.count
+        look.left -= count
+        share -= count
+        if taken.cut:
+            ledger.wrong(f"{followed.source} (long lines)", f"lines are cut after {limits.max_line} bytes")
+        if followed.stamp is not None:
+            return True
+        if count == 0 or min(share, look.left) < limits.least:
+            look.more = True
+            return False
+
+
+def _take_block(
+    followed: Followed, file: Content, count: int, look: Look, settle: float, limit: int, wanted: Wanted | None
+) -> Taken:
+    position = followed.position
     span = span_before(position.offset)
-    count = min(max(0, file.stamp.size - position.offset), look.share if not is_docker else max(look.share, limit + 2))
-    if count > look.left and not (is_docker and look.left >= limits.least):
-        count = look.left if look.left >= limits.least else 0
     data = file.read(position.offset - span, span + count)
-    before, block = data[:span], data[span:]
     # One read gives both, so that what is taken is known to follow what was read before.
     same = file.stamp.identity == (position.device, position.inode)
-    if len(block) < count or (position.anchor and not proves(position, before, same=same)):
+    if len(data) < span + count or (position.anchor and not proves(position, data[:span], same=same)):
         raise UnsettledError(f"{followed.path}: changed while it was read")
-    taken = take(followed, file.stamp, before, block, look.moment, settle=limits.settle, limit=limit)
-    if is_docker:
-        taken = _unwrapped(key, followed, taken, look, limits)
-    look.put(key, taken.followed)
-    look.lines += taken.lines
-    look.left -= len(block)
-    if taken.cut:
-        ledger.wrong(f"{followed.source} (long lines)", f"lines are cut after {limits.max_line} bytes")
-    if taken.followed.stamp is None:
-        look.more = True
-    return taken.followed.stamp is not None
+    return take(followed, file.stamp, data, look.moment, settle=settle, limit=limit, wanted=wanted)
 
 
 def _unwrapped(key: str, known: Followed, taken: Taken, look: Look, limits: Limits) -> Taken:

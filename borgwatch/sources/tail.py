@@ -32,7 +32,7 @@ from borgwatch.sources.compressed import Unpacker
 from borgwatch.sources.disk import ABSENT, FILE_LIMIT, RefusedError, UnsettledError, explain, open_file, stamp_at
 from borgwatch.sources.docker import Containers
 from borgwatch.sources.follow import Follower
-from borgwatch.sources.lines import MAX_LINE
+from borgwatch.sources.lines import MAX_LINE, Wanted
 from borgwatch.sources.look import Look
 from borgwatch.sources.predecessors import Predecessors, changed_ns
 from borgwatch.sources.problems import Ledger, Problem
@@ -51,7 +51,7 @@ _LINGER = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one look gave.
+    """What one look gave: the lines that were wanted, and how many were read.
 
     `positions` are those that changed, by key; None means that the key is to be forgotten. `more` says that there is
     more to read at once. A batch without lines and positions needs no commit.
@@ -61,6 +61,7 @@ class Batch:
     positions: Mapping[str, Position | None]
     problems: tuple[Problem, ...]
     more: bool
+    count: int = 0
 
 
 class Tree:
@@ -133,11 +134,11 @@ class Tree:
         self._walk()
         return {source: Path(path) for source, path in self._found.items()}
 
-    def read(self, budget: int, *, changed: Collection[str] | None = None) -> Batch:
+    def read(self, budget: int, wanted: Wanted | None = None, *, changed: Collection[str] | None = None) -> Batch:
         """Look at the files and read what is new, at most `budget` bytes in all, but at least one longest line.
 
-        `changed` are the paths that a notification named, if that is all there is to look at; a look without it
-        leaves nothing out.
+        `wanted` says which lines are to be in the batch; the others are counted only. `changed` are the paths that a
+        notification named, if that is all there is to look at; a look without it leaves nothing out.
         """
         self._take_back()
         named = None if changed is None or self._is_first else self._sources_of(changed)
@@ -146,7 +147,7 @@ class Tree:
         left = max(budget, self._limits.least)
         moment = Moment(self._now(), self._monotonic())
         tracer = Tracer(self._walker.paths_with, self._unpacker, self._ledger)
-        look = self._pending = Look(moment, self._states, tracer, left, left)
+        look = self._pending = Look(moment, self._states, tracer, left, left, wanted)
         if self._is_first:
             self._note_past(look)
             self._note_changed(look.changed_sources())
@@ -155,8 +156,8 @@ class Tree:
             self._unpacker.close()
         statuses = self._walker.statuses if named is None else {}
         reported, places = self._statuses.read(statuses, moment, first=self._is_first)
-        positions = look.positions() | places
-        batch = Batch((*look.lines, *reported), positions, self._ledger.drain(), more=look.more or bool(turn))
+        positions, count = look.positions() | places, look.count + len(reported)
+        batch = Batch((*look.lines, *reported), positions, self._ledger.drain(), look.more or bool(turn), count)
         self._staged = (batch, turn)
         if not batch.lines and not batch.positions:
             self.commit(batch)

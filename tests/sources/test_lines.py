@@ -33,6 +33,29 @@ def test_lines_do_not_depend_on_how_they_are_read(content: bytes, blocks: list[i
     assert [(piece.data.lstrip(b"\0"), piece.truncated) for piece in read(content + b"\n", blocks)] == expected
 
 
+@given(text, st.integers(0, 60), st.booleans(), st.booleans())
+def test_lines_that_are_not_wanted_change_nothing_but_the_lines(
+    content: bytes, apart: int, skipping: bool, fussy: bool
+) -> None:
+    """Where reading goes on, how many lines there were, and the last of them are the same; lines are still whole."""
+    asked: list[tuple[int, int]] = []
+
+    def wanted(block: bytes, start: int, end: int) -> list[int]:
+        assert block[end - 1 : end] == b"\n"
+        asked.append((start, end))
+        begins = [start + at for at in range(end - start) if at == 0 or block[start + at - 1 : start + at] == b"\n"]
+        return begins[:: 2 if fussy else 1]
+
+    all_of_it = split(content, 0, skipping=skipping, limit=LIMIT)
+    some = split(content, 0, skipping=skipping, limit=LIMIT, wanted=wanted, apart=apart)
+
+    assert (some.offset, some.skipping, some.tail) == (all_of_it.offset, all_of_it.skipping, all_of_it.tail)
+    assert (some.count, some.last) == (len(all_of_it.pieces), all_of_it.last)
+    assert set(some.pieces) <= set(all_of_it.pieces)
+    assert fussy or some.pieces == all_of_it.pieces
+    assert not any(start < apart < end and content[start:apart].count(b"\n") for start, end in asked[1:])
+
+
 @given(text)
 def test_nothing_but_line_ends_is_lost(content: bytes) -> None:
     """Lines and tail, put together again, are what was read."""

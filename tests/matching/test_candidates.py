@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cache
+from itertools import accumulate, cycle
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from borgwatch.judge import Judge, Judged, SourceRole
+from borgwatch.matching.candidates import Candidates
+from borgwatch.matching.load import load_rules
+from borgwatch.matching.matcher import Matcher
+from borgwatch.matching.rules import Rule
+from borgwatch.model import Line
+from borgwatch.runs import Limits
+
+from .writing import borg_lines, line_of, lines, rules
+
+LIMITS = Limits()
+SHIPPED = load_rules().rules
+
+
+def judge(rules: Sequence[Rule]) -> Judge:
+    return Judge(Matcher(rules), LIMITS, lambda _: SourceRole("nas"))
+
+
+def whole(log: Sequence[bytes]) -> list[Line]:
+    """All lines of a log."""
+    found, offset = [], 0
+    for data in log:
+        offset += len(data) + 1
+        found.append(line_of(data, offset))
+    return found
+
+
+def chosen(candidates: Candidates, log: Sequence[bytes], blocks: Sequence[int]) -> list[Line]:
+    """The lines of a log that are chosen when it is read in blocks of so many lines, one size after the other."""
+    found: list[Line] = []
+    every = whole(log)
+    sizes = cycle(blocks or [len(log) + 1])
+    at = 0
+    while at < len(every):
+        part = every[at : at + next(sizes)]
+        raw = [data + b"\n" for data in log[at : at + len(part)]]
+        begins = dict(zip(accumulate(map(len, raw[:-1]), initial=0), part, strict=True))
+        starts = candidates.starts(b"".join(raw), 0, sum(map(len, raw)))
+        found += part if starts is None else [begins[start] for start in starts]
+        at += len(part)
+    return found
+
+
+def judged(judge: Judge, lines: Sequence[Line]) -> Judged:
+    first = judge.lines({}, lines)
+    last = judge.finish(first.streams)
+    return Judged({**first.streams, **last.streams}, first.runs + last.runs, first.events + last.events)
+
+
+@cache
+def shipped() -> tuple[Judge, Candidates]:
+    return judge(SHIPPED), Candidates(SHIPPED, patience=LIMITS.settle)
+
+
+@settings(max_examples=100, deadline=None)
+@given(borg_lines(), st.lists(st.integers(1, 30), max_size=3))
+def test_the_shipped_rules_give_the_same_of_the_lines_chosen(log: list[bytes], blocks: list[int]) -> None:
+    judge, candidates = shipped()
+
+    assert judged(judge, whole(log)) == judged(judge, chosen(candidates, log, blocks))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.one_of(rules(), st.sampled_from(SHIPPED)), max_size=6),
+    st.lists(st.one_of(lines.map(lambda line: [line]), borg_lines()), max_size=5),
+    st.lists(st.integers(1, 30), max_size=3),
+)
+def test_any_rules_give_the_same_of_the_lines_chosen(
+    some: list[Rule], parts: list[list[bytes]], blocks: list[int]
+) -> None:
+    log = [line for part in parts for line in part]
+    judge_ = judge(some)
+    candidates = Candidates(some, patience=LIMITS.settle)
+
+    assert judged(judge_, whole(log)) == judged(judge_, chosen(candidates, log, blocks))
+
+
+PROGRESS = '{{"nfiles": 1, "path": "mnt/a", "time": {}, "type": "archive_progress", "finished": false}}'
+LOCKED = b"Failed to create/acquire the lock /r (timeout)."
+
+
+def progress(*times: float) -> list[bytes]:
+    return [PROGRESS.format(1795409811.5 + time).encode() for time in times]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [0.2 * step for step in range(1000)],
+        [0, 1, 2, 62, 63, 64],
+        [0, 9, 18, 27, 36, 45, 54, 5000, 5009, 5018],
+        [0, 3],
+    ],
+    ids=["steady", "one leap", "slow, and one leap", "two"],
+)
+def test_a_silence_is_neither_made_up_nor_lost_between_lines_with_times(times: list[float]) -> None:
+    """After a failure, ten seconds of silence end the run; its last time is that of the last line."""
+    judge, candidates = shipped()
+    log = [LOCKED, *progress(*times)]
+
+    assert judged(judge, whole(log)) == judged(judge, chosen(candidates, log, []))
+
+
+RECORDED = Path(__file__).parents[1] / "data" / "borg-logs"
+
+
+@pytest.mark.parametrize("path", sorted(RECORDED.glob("*/*.*")), ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_a_recorded_log_gives_the_same_of_the_lines_chosen(path: Path) -> None:
+    judge, candidates = shipped()
+    log = path.read_bytes().split(b"\n")
+
+    for blocks in ([], [7]):
+        assert judged(judge, whole(log)) == judged(judge, chosen(candidates, log, blocks))
+
+
+def test_of_a_murmur_little_is_left() -> None:
+    log = [b'{"type": "file_status", "status": "A", "path": "/mnt/a"}'] * 1000
+    log[300:300] = progress(*range(9))
+
+    assert [log.index(line.data) for line in chosen(shipped()[1], log, [])] == [0, 300, 308]
+
+
+def test_what_nobody_claims_is_chosen_if_it_is_suspicious() -> None:
+    log = [
+        b"fine",
+        b'{"level": "error", "msg": "x"}',
+        b"an ERROR of rsync",
+        b"rc 23",
+        b"the search 23",
+        b"Traceback (most recent call last):",
+    ]
+    candidates = Candidates((), patience=timedelta(seconds=10))
+
+    assert log[1:4] + log[5:] == [line.data for line in chosen(candidates, log, [])]
