@@ -32,7 +32,7 @@ TYPICAL = tuple(
     for line in (
         '{"type": "file_status", "status": "A", "path": "/mnt/tank/photos/2024/IMG_0001.jpg"}',
         '{"type": "file_status", "status": "U", "path": "/mnt/tank/src/module.py"}',
-        '{"original_size": 1, "nfiles": 1, "path": "mnt/a", "time": 1.5, "type": "archive_progress", "finished": false}',
+        '{"original_size": 1, "nfiles": 1, "path": "mnt/a", "time": 1, "type": "archive_progress", "finished": false}',
         '{"nfiles": 1, "files_stats": {"A": 1}, "path": "mnt/a", "time": 1.5, "type": "archive_progress"}',
         '{"message": "Reading config", "msgid": "cache.begin_transaction", "type": "progress_message", "time": 1.5}',
         '{"message": "10.0% /mnt/a", "current": 2, "total": 9, "msgid": "extract", "type": "progress_percent"}',
