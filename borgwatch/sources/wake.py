@@ -40,6 +40,8 @@ from borgwatch.sources.problems import Ledger, Problem
 __all__ = ["Waker"]
 
 _GAP = 0.015
+_CALM = 2
+"""Gaps between two looks while a file is busy: each look costs the same, however little is new."""
 _BURST = 10
 """Wake-ups by hints, one right after the other, that make a burst."""
 _CREDIT = 20
@@ -97,7 +99,7 @@ class Waker(FileSystemEventHandler):
         """
         longest = self._interval if timeout is None else min(timeout, self._interval)
         if self._silent_until is not None:
-            return await self._wait_in_silence(self._silent_until, min(longest, self._gap), found=found)
+            return await self._wait_in_silence(self._silent_until, min(longest, _CALM * self._gap), found=found)
         too_soon = self._last_wake + self._gap - self._loop.time()
         if too_soon > 0:
             await asyncio.sleep(min(too_soon, longest))
