@@ -48,6 +48,9 @@ _MATCHABLE = (*EVENT_NAMES, "backup.error")  # `*.error` stands in the default, 
 _NOT_OURS = frozenset({"NOTIFY_SOCKET"})  # systemd's
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off", ""})
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG])B\Z")
+_SIZE_UNITS = {"k": 10**3, "M": 10**6, "G": 10**9}
+_LEAST_SIZE = 5_000_000
 _CLASSED = ("failure", "warning", "success")
 _KEY = re.compile(r"\d+-[!-~]+\Z")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}\Z")
@@ -121,6 +124,8 @@ class Settings:
     stalled_after: timedelta = timedelta(hours=24)
     poll: timedelta = timedelta(seconds=2)
     instance: str = "main"
+    keep: timedelta = timedelta(days=400)
+    keep_size: int = 50_000_000
     log_format: str = "text"
     sources: tuple[SourceSetting, ...] = ()
     problems: tuple[str, ...] = ()
@@ -133,6 +138,16 @@ class Settings:
 
 
 # -- reading single values: each takes text and raises ValueError with what the text should have been -----------
+
+
+def _size(text: str) -> int:
+    found = _SIZE.match(text.strip())
+    if found is None:
+        raise ValueError("must be a size such as 50MB or 1GB")
+    size = int(float(found[1]) * _SIZE_UNITS[found[2]])
+    if not _LEAST_SIZE <= size < 1 << 62:
+        raise ValueError(f"must be at least {_LEAST_SIZE // 10**6}MB" if size < _LEAST_SIZE else "is too large")
+    return size
 
 
 def _boolean(text: str) -> bool:
@@ -260,6 +275,8 @@ SETTINGS = (
     Setting("BORGWATCH_STALLED_AFTER", "stalled_after", parse_span, "silence that makes a run stalled", "`24h`"),
     Setting("BORGWATCH_POLL", "poll", parse_span, "how often files are looked at without a hint", "`2s`"),
     Setting("BORGWATCH_INSTANCE", "instance", str.strip, "name of this borgwatch, if several use one NAS", "`main`"),
+    Setting("BORGWATCH_KEEP", "keep", parse_span, "how far back the history goes", "`400d`"),
+    Setting("BORGWATCH_KEEP_SIZE", "keep_size", _size, "how large the journal may become", "`50MB`"),
     Setting("BORGWATCH_LOG_FORMAT", "log_format", _log_format, "`text`, `json` or `logfmt`", "`text`"),
 )  # fmt: skip
 """Every setting there is."""

@@ -3,6 +3,8 @@
 Read positions, open runs, ended runs, events and what TrueNAS is to show are committed in one transaction
 (`commit`): a crash between any two instructions neither loses nor repeats an event. The outbox is the table
 `alerts`: one row a key, its newest state; a row is pending until its event was proven to be shown.
+
+The tables are described in `borgwatch.schema`; who only looks back reads them through `borgwatch.lookback`.
 """
 
 from __future__ import annotations
@@ -15,21 +17,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
-
-import msgspec
 
 from borgwatch.errors import JournalError
 from borgwatch.folding import Held, Key
 from borgwatch.jobs import JobState
+from borgwatch.lookback import FILE, Lookback, decode, encode, time_text
 from borgwatch.model import Alert, Event, Position
+from borgwatch.retention import forget, shrink
 from borgwatch.run import Run, Stream
+from borgwatch.schema import MIGRATIONS
 from borgwatch.suspicious import RuleHits, Unclaimed
 from borgwatch.truenas.trust import Pin
 
 __all__ = ["Change", "Journal", "Pending"]
-
-_T = TypeVar("_T")
 
 _MAX_UNCLAIMED = 100
 """How many texts of unclaimed lines are kept of each job, the newest ones."""
@@ -39,53 +39,13 @@ class _DamagedError(sqlite3.DatabaseError):
     """The file is a database that contradicts itself."""
 
 
-_MIGRATIONS = (
-    """
-    CREATE TABLE positions (source TEXT PRIMARY KEY, position BLOB NOT NULL) WITHOUT ROWID;
-    CREATE TABLE streams (source TEXT PRIMARY KEY, stream BLOB NOT NULL) WITHOUT ROWID;
-    CREATE TABLE runs (
-        id TEXT NOT NULL, job TEXT NOT NULL, operation TEXT, outcome TEXT,
-        started TEXT NOT NULL, ended TEXT NOT NULL, run BLOB NOT NULL, PRIMARY KEY (id, started)
-    ) WITHOUT ROWID;
-    CREATE INDEX runs_by_time ON runs (ended);
-    CREATE TABLE events (
-        seq INTEGER PRIMARY KEY, id TEXT NOT NULL, name TEXT NOT NULL, job TEXT NOT NULL,
-        time TEXT NOT NULL, event BLOB NOT NULL
-    );
-    CREATE INDEX events_by_time ON events (time);
-    CREATE TABLE jobs (
-        job TEXT NOT NULL, operation TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY (job, operation)
-    ) WITHOUT ROWID;
-    CREATE TABLE alerts (
-        key TEXT PRIMARY KEY, job TEXT NOT NULL, operation TEXT NOT NULL, alert BLOB NOT NULL,
-        seq INTEGER NOT NULL, delivered INTEGER NOT NULL DEFAULT 0
-    ) WITHOUT ROWID;
-    CREATE INDEX alerts_by_job ON alerts (job, operation);
-    CREATE TABLE roots (path TEXT PRIMARY KEY) WITHOUT ROWID;
-    CREATE TABLE pins (host TEXT PRIMARY KEY, pin BLOB NOT NULL) WITHOUT ROWID;
-    """,
-    "ALTER TABLE alerts ADD COLUMN shown INTEGER NOT NULL DEFAULT 1",
-    """
-    CREATE TABLE rule_hits (rule TEXT PRIMARY KEY, count INTEGER NOT NULL, last TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TABLE unclaimed (
-        job TEXT NOT NULL, text TEXT NOT NULL, count INTEGER NOT NULL, first TEXT NOT NULL, last TEXT NOT NULL,
-        sample TEXT NOT NULL, source TEXT NOT NULL, PRIMARY KEY (job, text)
-    ) WITHOUT ROWID;
-    """,
-    """
-    CREATE TABLE held (key TEXT PRIMARY KEY, held BLOB NOT NULL) WITHOUT ROWID;
-    """,
-)
-"""One script for each version of the schema; `user_version` counts those that were applied."""
-
-
 @dataclass(frozen=True, slots=True)
 class Change:
     """Everything that one step of the pipeline found, to be written together.
 
     `roots` are watched directories that have been looked at; a position of None means that the source is to be
-    forgotten. `hits` and `unclaimed` are what came in this step: they are added to what is known. `held` is what
-    waits to be told (None: nothing any more).
+    forgotten. `lines`, `hits` and `unclaimed` are what came in this step: they are added to what is known. `held` is
+    what waits to be told (None: nothing any more).
     """
 
     roots: Iterable[str] = ()
@@ -98,6 +58,7 @@ class Change:
     hits: Mapping[str, RuleHits] = field(default_factory=dict)
     unclaimed: Iterable[Unclaimed] = ()
     held: Mapping[Key, Held | None] = field(default_factory=dict)
+    lines: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +69,7 @@ class Pending:
     seq: int
 
 
-class Journal:
+class Journal(Lookback):
     """The open journal. Use one from one thread; `Journal.open` for a file, `Journal(":memory:")` for a trial."""
 
     def __init__(self, path: str | Path) -> None:
@@ -116,6 +77,8 @@ class Journal:
         self._path = Path(path) if str(path) != ":memory:" else None
         self._database = sqlite3.connect(path, isolation_level=None, timeout=5)
         try:
+            if self._database.execute("PRAGMA page_count").fetchone() == (0,):  # later, only VACUUM can change it
+                self._database.execute("PRAGMA auto_vacuum = INCREMENTAL")
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.execute("PRAGMA busy_timeout = 5000")
@@ -132,7 +95,7 @@ class Journal:
         `exclusive` is for the service: a second one on the same directory is refused. A journal that is no database
         any more is moved aside and begun anew (the caller sees `recovered`). Raises `JournalError`.
         """
-        path = directory / "journal.sqlite3"
+        path = directory / FILE
         lock = None
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -185,25 +148,27 @@ class Journal:
                     database.execute("DELETE FROM positions WHERE source = ?", (source,))
                     database.execute("DELETE FROM streams WHERE source = ?", (source,))
                 else:
-                    self._put(database, "positions", "source, position", source, _encode(position))
+                    self._put(database, "positions", "source, position", source, encode(position))
             for source, stream in change.streams.items():
-                self._put(database, "streams", "source, stream", source, _encode(stream))
+                self._put(database, "streams", "source, stream", source, encode(stream))
             for run in change.runs:
                 columns = "id, job, operation, outcome, started, ended, run"
-                times = _text(run.started), _text(run.ended)
-                self._put(database, "runs", columns, run.id, run.job, run.operation, run.outcome, *times, _encode(run))
+                times = time_text(run.started), time_text(run.ended)
+                self._put(database, "runs", columns, run.id, run.job, run.operation, run.outcome, *times, encode(run))
             for event in change.events:
                 database.execute(
                     "INSERT INTO events (id, name, job, time, event) VALUES (?, ?, ?, ?, ?)",
-                    (event.id, event.name, event.job, _text(event.time), _encode(event)),
+                    (event.id, event.name, event.job, time_text(event.time), encode(event)),
                 )
             for state in change.jobs:
-                self._put(database, "jobs", "job, operation, state", state.job, state.operation, _encode(state))
+                self._put(database, "jobs", "job, operation, state", state.job, state.operation, encode(state))
             for alert in change.alerts:
                 self._put_alert(database, alert)
             for rule, hits in change.hits.items():
                 self._add_hits(database, rule, hits)
-            self._add_unclaimed(database, change.unclaimed)
+            unclaimed = tuple(change.unclaimed)
+            self._add_unclaimed(database, unclaimed)
+            self._count(database, lines=change.lines, unclaimed=sum(line.count for line in unclaimed))
             self._put_held(database, change.held)
 
     @staticmethod
@@ -219,7 +184,7 @@ class Journal:
         What people were to be told of is still to be told if the one before never arrived; that it is over, is not.
         """
         row = database.execute("SELECT alert FROM alerts WHERE key = ? AND delivered < seq", (alert.key,)).fetchone()
-        before = _decode(row[0], Alert) if row else None
+        before = decode(row[0], Alert) if row else None
         if before is not None and before.raised and before.renotify:
             alert = replace(alert, renotify=alert.raised)
         database.execute(
@@ -228,16 +193,34 @@ class Journal:
             VALUES (?, ?, ?, ?, (SELECT coalesce(max(seq), 0) + 1 FROM alerts))
             ON CONFLICT (key) DO UPDATE SET alert = excluded.alert, seq = excluded.seq
             """,
-            (alert.key, alert.job, alert.operation, _encode(alert)),
+            (alert.key, alert.job, alert.operation, encode(alert)),
+        )
+        Journal._say_delivery(database, "waiting", alert.event_id)
+
+    @staticmethod
+    def _say_delivery(database: sqlite3.Connection, what: str, event_id: str) -> None:
+        """Write down beside an event what became of its alert: `waiting`, `raised`, `cleared`, `mailed` or `quiet`."""
+        database.execute(
+            "UPDATE events SET delivery = ? WHERE seq = (SELECT max(seq) FROM events WHERE id = ?)", (what, event_id)
+        )
+
+    @staticmethod
+    def _count(database: sqlite3.Connection, **more: int) -> None:
+        database.executemany(
+            """
+            INSERT INTO counters (name, count) VALUES (?, ?)
+            ON CONFLICT (name) DO UPDATE SET count = count + excluded.count
+            """,
+            [(name, count) for name, count in more.items() if count],
         )
 
     def _put_held(self, database: sqlite3.Connection, held: Mapping[Key, Held | None]) -> None:
         for key, waiting in held.items():
-            name = _encode(key).decode()
+            name = encode(key).decode()
             if waiting is None:
                 database.execute("DELETE FROM held WHERE key = ?", (name,))
             else:
-                self._put(database, "held", "key, held", name, _encode(waiting))
+                self._put(database, "held", "key, held", name, encode(waiting))
 
     @staticmethod
     def _add_hits(database: sqlite3.Connection, rule: str, hits: RuleHits) -> None:
@@ -246,7 +229,7 @@ class Journal:
             INSERT INTO rule_hits (rule, count, last) VALUES (?, ?, ?)
             ON CONFLICT (rule) DO UPDATE SET count = count + excluded.count, last = max(last, excluded.last)
             """,
-            (rule, hits.count, _text(hits.last)),
+            (rule, hits.count, time_text(hits.last)),
         )
 
     @staticmethod
@@ -261,7 +244,15 @@ class Journal:
                     count = count + excluded.count, first = min(first, excluded.first),
                     last = max(last, excluded.last), sample = excluded.sample, source = excluded.source
                 """,
-                (line.job, line.text, line.count, _text(line.first), _text(line.last), line.sample, line.source),
+                (
+                    line.job,
+                    line.text,
+                    line.count,
+                    time_text(line.first),
+                    time_text(line.last),
+                    line.sample,
+                    line.source,
+                ),
             )
         for job in jobs:
             database.execute(
@@ -272,21 +263,6 @@ class Journal:
                 """,
                 (job, job, _MAX_UNCLAIMED),
             )
-
-    def rule_hits(self) -> dict[str, RuleHits]:
-        """How often each rule spoke, by its id; a rule that is not named never did."""
-        rows = self._read("SELECT rule, count, last FROM rule_hits ORDER BY rule")
-        return {rule: RuleHits(count, datetime.fromisoformat(last)) for rule, count, last in rows}
-
-    def unclaimed(self) -> list[Unclaimed]:
-        """Suspicious lines that no rule claimed, the newest first; a bounded number for each job."""
-        rows = self._read(
-            "SELECT job, text, count, first, last, sample, source FROM unclaimed ORDER BY last DESC, job, text"
-        )
-        return [
-            Unclaimed(job, text, count, datetime.fromisoformat(first), datetime.fromisoformat(last), sample, source)
-            for job, text, count, first, last, sample, source in rows
-        ]
 
     def roots(self) -> frozenset[str]:
         """The directories that were looked at before: what is new in them is news, not the past."""
@@ -300,59 +276,70 @@ class Journal:
         """The open runs and their sessions, by source."""
         return dict(self._rows("SELECT source, stream FROM streams", Stream))
 
-    def jobs(self) -> dict[tuple[str, str], JobState]:
-        """What is known of each operation of each job."""
-        states = (state for _, state in self._rows("SELECT job, state FROM jobs", JobState))
-        return {(state.job, state.operation): state for state in states}
-
     def held(self) -> dict[Key, Held]:
         """What waits to be told, and what was told of late (see `borgwatch.folding`)."""
         return {held.key: held for _, held in self._rows("SELECT key, held FROM held", Held)}
 
     # -- delivery's side --------------------------------------------------------------------------------------
 
-    def alerts(self) -> dict[tuple[str, str], Alert]:
-        """The newest alert of each operation of each job, delivered or not."""
-        alerts = (alert for _, alert in self._rows("SELECT key, alert FROM alerts ORDER BY seq", Alert))
-        return {(alert.job, alert.operation): alert for alert in alerts}
-
     def pending(self) -> list[Pending]:
         """The outbox: alerts whose newest state was not yet proven to be shown, oldest change first."""
         rows = self._read("SELECT alert, seq FROM alerts WHERE delivered < seq ORDER BY seq")
-        return [Pending(_decode(blob, Alert), seq) for blob, seq in rows]
+        return [Pending(decode(blob, Alert), seq) for blob, seq in rows]
 
     def mark_delivered(self, shown: Iterable[Pending], mailed: Iterable[Pending] = ()) -> None:
         """Note that what TrueNAS shows was read back and is what was asked for; or that it was mailed instead."""
+        shown, mailed = list(shown), list(mailed)
         marks = [(item.seq, 1, item.alert.key) for item in shown] + [(item.seq, 0, item.alert.key) for item in mailed]
         with self._transaction() as database:
             database.executemany("UPDATE alerts SET delivered = max(delivered, ?), shown = ? WHERE key = ?", marks)
+            for item in shown:
+                self._say_delivery(database, "raised" if item.alert.raised else "cleared", item.alert.event_id)
+            for item in mailed:
+                is_told = item.alert.raised and item.alert.renotify
+                self._say_delivery(database, "mailed" if is_told else "quiet", item.alert.event_id)
 
     def standing(self) -> list[Alert]:
         """The alerts that TrueNAS was seen to show."""
         rows = self._read("SELECT alert FROM alerts WHERE delivered = seq AND shown ORDER BY seq")
-        return [alert for (blob,) in rows if (alert := _decode(blob, Alert)).raised]
+        return [alert for (blob,) in rows if (alert := decode(blob, Alert)).raised]
 
     def mark_lost(self, alert: Alert) -> None:
         """Put an alert that TrueNAS has lost back into the outbox."""
         with self._transaction() as database:
             database.execute("UPDATE alerts SET delivered = 0 WHERE key = ?", (alert.key,))
+            self._say_delivery(database, "waiting", alert.event_id)
 
-    def events(self, limit: int = 100) -> list[Event]:
-        """The newest events, oldest of them first."""
-        rows = self._read("SELECT event FROM events ORDER BY seq DESC LIMIT ?", limit)
-        return [_decode(blob, Event) for (blob,) in rows][::-1]
+    # -- looking after itself ---------------------------------------------------------------------------------
+
+    def set_note(self, note: object) -> None:
+        """Keep a value of `borgwatch.notes` in place of the one before."""
+        with self._transaction() as database:
+            self._put(database, "notes", "name, note", type(note).__name__, encode(note))
+
+    def prune(self, before: datetime, max_bytes: int, rows: int = 500) -> bool:
+        """Forget history that ended before a time, or the oldest where the journal is too large; a few rows at a time.
+
+        What is open, waits or stands is never touched. Returns whether there is more to do.
+        """
+        with self._transaction() as database:
+            gone = forget(database, time_text(before), max_bytes, rows)
+        try:
+            return shrink(self._database) or gone
+        except sqlite3.Error as error:
+            raise JournalError(f"the journal cannot be made smaller: {error}; is the disk full?") from error
 
     # -- trust's side -------------------------------------------------------------------------------------------
 
     def pin(self, host: str) -> Pin | None:
         """The certificate that was pinned for a host."""
         rows = self._read("SELECT pin FROM pins WHERE host = ?", host)
-        return _decode(rows[0][0], Pin) if rows else None
+        return decode(rows[0][0], Pin) if rows else None
 
     def set_pin(self, host: str, pin: Pin) -> None:
         """Pin a certificate for a host."""
         with self._transaction() as database:
-            self._put(database, "pins", "host, pin", host, _encode(pin))
+            self._put(database, "pins", "host, pin", host, encode(pin))
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
@@ -384,16 +371,6 @@ class Journal:
         except sqlite3.Error as error:
             raise JournalError(f"the journal cannot be written: {error}; is the disk full or read-only?") from error
 
-    def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        try:
-            return self._database.execute(query, values).fetchall()
-        except sqlite3.Error as error:
-            raise JournalError(f"the journal cannot be read: {error}") from error
-
-    def _rows(self, query: str, kind: type[_T]) -> Iterator[tuple[str, _T]]:
-        for key, blob in self._read(query):
-            yield key, _decode(blob, kind)
-
     def _check(self) -> None:
         """Look for damage inside the file, which opening it does not show."""
         try:
@@ -406,29 +383,14 @@ class Journal:
 
     def _migrate(self) -> None:
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
-        if version > len(_MIGRATIONS):
+        if version > len(MIGRATIONS):
             self._database.close()
             raise JournalError(
                 f"the journal was written by a newer borgwatch (schema {version}, this one knows"
-                f" {len(_MIGRATIONS)}): use that version, or another state directory"
+                f" {len(MIGRATIONS)}): use that version, or another state directory"
             )
-        for number, script in enumerate(_MIGRATIONS[version:], version + 1):
+        for number, script in enumerate(MIGRATIONS[version:], version + 1):
             self._database.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
-
-
-def _encode(value: object) -> bytes:
-    return msgspec.json.encode(value)
-
-
-def _decode(blob: bytes, kind: type[_T]) -> _T:
-    try:
-        return msgspec.json.decode(blob, type=kind)
-    except msgspec.MsgspecError as error:
-        raise JournalError(f"the journal holds a {kind.__name__} that cannot be read: {error}") from None
-
-
-def _text(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat()
 
 
 def _lock(directory: Path) -> int:

@@ -15,8 +15,11 @@ import sys
 from datetime import datetime, timedelta
 from typing import TextIO, cast
 
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from borgwatch.lean import without
+
+with without("rich"):  # structlog would load it for tracebacks in colour, which are never drawn here: 5 MB, 0.1 s
+    import structlog
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 from borgwatch.matching.templates import one_line
 from borgwatch.redact import redact
@@ -113,11 +116,18 @@ def _harmless(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
+def _in_order(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Put time, level and event before the values in every format."""
+    first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
+    return {**first, **event}
+
+
 _COMMON: tuple[Processor, ...] = (
     structlog.stdlib.add_log_level,
     _timestamp,
     structlog.processors.format_exc_info,
     _harmless,
+    _in_order,
 )
 
 

@@ -102,6 +102,7 @@ class Pipeline:
         self._last_read: dict[str, datetime] = {}
         self._behind_since: datetime | None = None
         self._unwritten: dict[str, Position | None] = {}
+        self._uncounted = 0
         self._written = datetime.min.replace(tzinfo=UTC)
         self._rename_alerts()
         positions = journal.positions()
@@ -148,7 +149,8 @@ class Pipeline:
         may_miss = not self._is_behind(batches, now) and self._clock.is_steady
         decided = self._decide(judged.events, now, may_miss=may_miss)
         roots = [root for root, tree in self._new_roots.items() if tree.is_there]
-        unwritten = {**self._unwritten, **positions}
+        lines = sum(batch.count for _, batch in batches)
+        unwritten, uncounted = {**self._unwritten, **positions}, self._uncounted + lines
         is_news = bool(roots or judged.streams or judged.runs or judged.hits or judged.unclaimed or decided.is_news)
         if is_news or (unwritten and not timedelta() <= now - self._written < _LAG):
             self._journal.commit(
@@ -163,17 +165,18 @@ class Pipeline:
                     held=decided.held,
                     hits=judged.hits,
                     unclaimed=judged.unclaimed,
+                    lines=uncounted,
                 )
             )
-            unwritten, self._written = {}, now
-        self._unwritten = unwritten
+            unwritten, uncounted, self._written = {}, 0, now
+        self._unwritten, self._uncounted = unwritten, uncounted
         self._accept(batches, judged, decided, positions)
         self._budget = _next_budget(self._budget, judged.lines)
         return Step(
             events=decided.events,
             alerts=tuple(decided.alerts.values()),
             problems=tuple(problem for _, batch in batches for problem in batch.problems),
-            lines=sum(batch.count for _, batch in batches),
+            lines=lines,
             more=any(batch.more for _, batch in batches),
         )
 

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from borgwatch.courier import Receipts
+from borgwatch.daily import Daily
+from borgwatch.events import human_seconds
 from borgwatch.logs import get_logger, span_text
-from borgwatch.model import Alert, Event, FieldValue, Outcome
+from borgwatch.model import Alert, Event, Outcome
 from borgwatch.pipeline import Step
 from borgwatch.sources.problems import Problem
 from borgwatch.truenas.client import Watcher
@@ -26,10 +28,9 @@ __all__ = ["LogReport", "Report"]
 
 _SAY_AGAIN_AFTER = 3600.0  # seconds after which a trouble that lasts is told once more
 _A_DAY = 86_400.0
-_FIELDS = (
-    "duration", "archive", "files", "original_size", "deduplicated_size", "rc", "warnings", "errors", "failures",
-    "failing_since", "recovered_after",
-)  # fmt: skip
+_FIELDS = ("archive", "files", "original_size", "deduplicated_size", "rc", "warnings", "errors", "failures")
+_REMEMBERED = 1000
+"""How many runs are remembered as told: what is told of one of them again is no new run."""
 _TROUBLE = frozenset({Outcome.WARNING, Outcome.FAILURE, Outcome.STALLED, Outcome.MISSED, Outcome.SKIPPED})
 
 
@@ -51,6 +52,9 @@ class Report(Watcher, Receipts, Protocol):
     def reloaded(self, rules: int) -> None:
         """Take note that the rule files were read again and hold so many rules."""
 
+    def daily(self, daily: Daily) -> None:
+        """Take note of what a day brought."""
+
 
 class LogReport:
     """Writes log lines. What lasts is told when it begins, when it changes, and once an hour; not at each try."""
@@ -62,26 +66,55 @@ class LogReport:
         self._clock = clock
         self._today = today
         self._said: dict[str, tuple[str, float]] = {}
+        self._runs: dict[str, None] = {}
 
     def step(self, step: Step) -> None:
         """Tell of the events of a step, and of sources that cannot be read or can be read again."""
         past = [event for event in step.events if event.past]
         if past:
             self._log.info("past.learnt", events=len(past), jobs=len({event.job for event in past}))
+        alerts = {alert.event_id: alert for alert in step.alerts}
         for event in step.events:
             if not event.past:
-                self._event(event)
+                self._event(event, alerts.get(event.id))
         for problem in step.problems:
             self.source(problem)
 
-    def _event(self, event: Event) -> None:
-        fields: dict[str, FieldValue] = {name: event.fields[name] for name in _FIELDS if name in event.fields}
-        name = "run.finished" if event.run else "event"
+    def _event(self, event: Event, alert: Alert | None) -> None:
+        """Tell one event: a run that finished once, with everything that is known of it; what else there is, apart."""
         write = self._log.warning if event.outcome in _TROUBLE else self._log.info
-        if event.run:
-            write(name, job=event.job, operation=event.operation, outcome=event.outcome, **fields, **_reason(event))
-        else:
-            write(name, name=event.name, job=event.job, **fields, **_reason(event))
+        shown: dict[str, object] = {"job": event.job, "operation": event.operation, "outcome": event.outcome}
+        if isinstance(duration := event.fields.get("duration"), int | float):
+            shown["started"] = _local(event.time - timedelta(seconds=duration))
+            shown["duration"] = human_seconds(duration)
+        shown |= {name: event.fields[name] for name in _FIELDS if name in event.fields}
+        shown |= {"rule": event.rule} if event.rule else {}
+        shown["alert"] = _intention(alert)
+        shown |= {"key": alert.key} if alert is not None else {}
+        shown |= {"run": event.run} if event.run else {}
+        if event.outcome != Outcome.SUCCESS or not event.run:
+            shown["reason"] = event.message
+        write(self._name_of(event), **shown)
+
+    def _name_of(self, event: Event) -> str:
+        if event.outcome == Outcome.RECOVERED:
+            return "job.recovered"
+        if not event.run:
+            return "run.missed" if event.outcome == Outcome.MISSED else "event"
+        if event.run in self._runs:
+            return "run.amended"
+        self._runs[event.run] = None
+        if len(self._runs) > _REMEMBERED:
+            del self._runs[next(iter(self._runs))]
+        return "run.finished"
+
+    def daily(self, daily: Daily) -> None:
+        """Tell what a day brought: with this line in the log, borgwatch was alive."""
+        self._log.info(
+            "daily.summary", since=_local(daily.since), runs=daily.runs, ok=daily.ok, warning=daily.warning,
+            failed=daily.failed, skipped=daily.skipped, missed=daily.missed, alerts=daily.alerts,
+            waiting=daily.waiting, lines=daily.lines, unclaimed=daily.unclaimed,
+        )  # fmt: skip
 
     def source(self, problem: Problem) -> None:
         """Tell what stands in the way of reading, or no longer does."""
@@ -199,11 +232,15 @@ class LogReport:
         return True
 
 
-def _reason(event: Event) -> Mapping[str, str]:
-    """The message last, for it is the longest; a success says all in its other fields."""
-    if event.outcome == Outcome.SUCCESS and event.run:
-        return {}
-    return {"rule": event.rule, "reason": event.message} if event.rule else {"reason": event.message}
+def _intention(alert: Alert | None) -> str:
+    """Say what is asked of TrueNAS; the proof follows as `alert.raised` or `alert.cleared`."""
+    if alert is None:
+        return "none"
+    return ("raise" if alert.renotify else "refresh") if alert.raised else "clear"
+
+
+def _local(time: datetime) -> str:
+    return time.astimezone().isoformat(timespec="seconds")
 
 
 def _seconds(seconds: float) -> str:

@@ -16,15 +16,18 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from borgwatch import __version__
 from borgwatch.config import Settings
 from borgwatch.courier import Courier
+from borgwatch.daily import Housekeeping
 from borgwatch.errors import JournalError
 from borgwatch.folding import repetitions
 from borgwatch.journal import Journal
 from borgwatch.judge import Judge
 from borgwatch.login import login_for, now
-from borgwatch.matching.load import load_rules
+from borgwatch.matching.load import RuleSet, load_rules
 from borgwatch.matching.matcher import Matcher
+from borgwatch.memory import DeliveryMemory
 from borgwatch.pipeline import Pipeline, Plan, Step
 from borgwatch.report import Report
 from borgwatch.roles import Roles, picks_in, wishes_in
@@ -43,16 +46,27 @@ _PAUSE_AFTER_BREAK = 10.0
 class Service:
     """Everything that runs, built from settings, a journal and a report."""
 
-    def __init__(self, settings: Settings, journal: Journal, report: Report, *, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        journal: Journal,
+        report: Report,
+        *,
+        limits: Limits | None = None,
+        rules: RuleSet | None = None,
+    ) -> None:
         self._settings = settings
         self._journal = journal
         self._report = report
         self._limits = limits or Limits(stalled=settings.stalled_after)
         self._rule_files = RuleFiles(settings.rules, time.monotonic)
-        self.rules = load_rules(settings.rules)
+        self.rules = rules or load_rules(settings.rules)
         self._containers = Containers(picks_in(settings.sources))
+        self._by_root = self._trees()
+        self._memory = DeliveryMemory(journal, report, now)
+        self._housekeeping = Housekeeping(journal, settings.keep, settings.keep_size, __version__, now)
         self.pipeline = Pipeline(
-            self._trees(),
+            self._by_root,
             Judge(Matcher(self.rules.rules), self._limits, Roles(settings.watch, settings.sources, self._containers)),
             self._plan(),
             journal,
@@ -104,6 +118,8 @@ class Service:
         """
         looked_at = (*self._settings.watch, *self._settings.rules)
         self._waker = Waker(looked_at, self._settings.poll.total_seconds())
+        with contextlib.suppress(JournalError):  # the first step meets it as well, and says so
+            self._memory.begin(enabled=self._settings.truenas.enabled)
         tasks = self._delivery_tasks()
         try:
             await self._watch(self._waker, on_ready, on_caught_up)
@@ -112,13 +128,15 @@ class Service:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._waker.close()
+            with contextlib.suppress(JournalError):
+                self._housekeeping.stop()
 
     def _delivery_tasks(self) -> list[asyncio.Task[None]]:
         login = login_for(self._settings.truenas, self._journal) if self._settings.truenas.enabled else None
         if login is None:
             return []
-        client = self._client = Client(login, self._report, now)
-        self._courier = Courier(self._journal, client, self._report)
+        client = self._client = Client(login, self._memory, now)
+        self._courier = Courier(self._journal, client, self._memory)
         return [self._kept_up("client", client.run), self._kept_up("courier", self._courier.run)]
 
     def _kept_up(self, name: str, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
@@ -173,7 +191,24 @@ class Service:
             self._say_broken("report", error)
         if step.alerts and self._courier is not None:
             self._courier.poke()
+        self._keep_house()
         return step
+
+    def _keep_house(self) -> None:
+        try:
+            daily = self._housekeeping.look()
+            if daily is not None:
+                self._report.daily(daily)
+        except JournalError as error:
+            self._report.problem("housekeeping.failed", str(error))
+        except Exception as error:  # noqa: BLE001 - what is not kept tidy must not end the watching
+            self._say_broken("housekeeping", error)
+        else:
+            self._report.resolved("housekeeping.failed")
+
+    def sources(self) -> dict[str, Path]:
+        """The logs that are there now, and their paths."""
+        return {source: path for tree in self._by_root.values() for source, path in tree.scan().items()}
 
     def reload(self) -> None:
         """Read the rule files again; broken ones leave the rules as they were. TrueNAS is tried at once, too.

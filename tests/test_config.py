@@ -45,6 +45,8 @@ EVERY: list[tuple[str, str, str, str, Any]] = [
     ("BORGWATCH_STALLED_AFTER", "stalled_after", "1.5d", "stalled_after", timedelta(hours=36)),
     ("BORGWATCH_POLL", "poll", "10s", "poll", timedelta(seconds=10)),
     ("BORGWATCH_INSTANCE", "instance", "two", "instance", "two"),
+    ("BORGWATCH_KEEP", "keep", "90d", "keep", timedelta(days=90)),
+    ("BORGWATCH_KEEP_SIZE", "keep_size", "20MB", "keep_size", 20_000_000),
     ("BORGWATCH_LOG_FORMAT", "log_format", "JSON", "log_format", "json"),
 ]
 every_setting = pytest.mark.parametrize(
@@ -121,6 +123,8 @@ def test_the_environment_wins_over_the_file(
         "BORGWATCH_EXPECT": "1h",
         "BORGWATCH_STALLED_AFTER": "1h",
         "BORGWATCH_POLL": "1h",
+        "BORGWATCH_KEEP": "7d",
+        "BORGWATCH_KEEP_SIZE": "1GB",
         "BORGWATCH_LOG_FORMAT": "logfmt",
     }.get(variable, "/other")
     file = in_file(key, other)
@@ -474,3 +478,19 @@ def test_status_files_and_containers_are_sources(tmp_path: Path) -> None:
 )
 def test_a_source_of_the_wrong_shape_is_told_with_its_place(tmp_path: Path, source: str, problem: str) -> None:
     assert with_file(tmp_path, f"sources:\n  - {source}\n").problems == (f"{tmp_path}/borgwatch.yaml:{problem}",)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("50MB", 50_000_000), ("1.5 GB", 1_500_000_000), ("6000kB", 6_000_000)]
+)  # fmt: skip
+def test_a_size_is_read_with_its_unit(text: str, size: int) -> None:
+    assert load({"BORGWATCH_KEEP_SIZE": text}).keep_size == size
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("50", "must be a size such as 50MB"), ("1MB", "must be at least 5MB"), ("9" * 30 + "GB", "is too large")],
+)
+def test_a_size_that_cannot_be_is_told(text: str, says: str) -> None:
+    (problem,) = load({"BORGWATCH_KEEP_SIZE": text}).problems
+    assert problem.startswith(f"BORGWATCH_KEEP_SIZE: {says}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -10,8 +11,12 @@ import pytest
 
 from borgwatch.cli import cli
 from borgwatch.config import SETTINGS, load
+from borgwatch.history import History, Row
 from borgwatch.matching.load import load_rules, parse_pack
+from borgwatch.notes import DeliveryState, ServiceState
+from borgwatch.review import Group, Happened, Line, Outlier, Review
 from borgwatch.samples import run_samples
+from borgwatch.status import JobStatus, Status
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -77,6 +82,13 @@ def test_the_environment_in_the_readme_is_sound(tmp_path: Path) -> None:
 def test_links_between_documents_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
         assert (document.parent / target).exists(), target
+
+
+def test_the_document_on_looking_back_names_every_field_of_the_json() -> None:
+    text = (ROOT / "docs" / "review.md").read_text()
+    named = set(re.findall(r"`(\w+)`", text.partition("## The JSON")[2]))
+    views = (History, Row, Status, JobStatus, ServiceState, DeliveryState, Review, Happened, Group, Line, Outlier)
+    assert {field.name for view in views for field in dataclasses.fields(view)} - named == set()
 
 
 def test_the_document_on_the_key_names_every_method_that_is_called() -> None:

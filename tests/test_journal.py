@@ -19,6 +19,7 @@ from borgwatch.folding import Held
 from borgwatch.jobs import JobState
 from borgwatch.journal import Change, Journal
 from borgwatch.model import Alert, Event, FieldValue, Level, Outcome, Phase, Position, Signal
+from borgwatch.notes import DeliveryState, ReviewMark
 from borgwatch.run import Evidence, Run, Stream
 from borgwatch.suspicious import RuleHits, Unclaimed
 from borgwatch.truenas.trust import Pin
@@ -515,3 +516,116 @@ def test_what_is_held_back_in_a_stream_survives(journal: Journal) -> None:
 
     assert journal.streams() == {"log": stream}
     assert journal.jobs() == {("nas", "backup"): state}
+
+
+# -- the history: what became of alerts, notes, forgetting -------------------------------------------------------------
+
+
+def test_beside_an_event_stands_what_became_of_its_alert(journal: Journal) -> None:
+    """Of two events with one id (a log that a script empties), it is the newest that an alert speaks of."""
+    journal.commit(Change(events=[event(1), event(2)]))
+    journal.commit(Change(events=[event(1)], alerts=[alert("nas")]))
+    assert [(found.seq, found.delivery) for found in journal.events_after(0)] == [(1, ""), (2, ""), (3, "waiting")]
+    journal.mark_delivered(journal.pending())
+    assert [found.delivery for found in journal.events_after(2)] == ["raised"]
+    journal.mark_lost(alert("nas"))
+    assert [found.delivery for found in journal.events_after(2)] == ["waiting"]
+    journal.mark_delivered([], journal.pending())
+    assert [found.delivery for found in journal.events_after(2)] == ["mailed"]
+    journal.commit(Change(events=[event(4)], alerts=[alert("nas", event_id="e4", raised=False)]))
+    journal.mark_delivered([], journal.pending())
+    assert [found.delivery for found in journal.events_after(3)] == ["quiet"]
+    assert journal.last_seq() == 4
+
+
+def test_a_note_is_kept_under_its_type_the_newest_only(journal: Journal, tmp_path: Path) -> None:
+    assert journal.note(ReviewMark) is None
+    journal.set_note(ReviewMark(NOW, 7))
+    journal.set_note(DeliveryState("mail", NOW, reason="because"))
+    journal.set_note(ReviewMark(LATER, 9))
+    with closing(Journal.open(tmp_path / "state")) as again:
+        assert again.note(ReviewMark) == ReviewMark(LATER, 9)
+        assert again.note(DeliveryState) == DeliveryState("mail", NOW, reason="because")
+
+
+def test_lines_and_unclaimed_lines_are_counted_for_good(journal: Journal) -> None:
+    journal.commit(Change(lines=3))
+    journal.commit(Change(lines=4, unclaimed=[replace(unclaimed(1), count=5), unclaimed(2)]))
+    assert journal.counters() == {"lines": 7, "unclaimed": 6}
+
+
+def a_year_of(days: int, journal: Journal) -> None:
+    for day in range(days):
+        ended = NOW + timedelta(days=day)
+        run = replace(RUN, id=f"r{day}", started=ended, read=ended, seen=ended)
+        journal.commit(Change(runs=[run], events=[replace(event(day), time=ended)]))
+
+
+def test_history_is_forgotten_by_age_a_few_rows_at_a_time_and_nothing_else_is(journal: Journal) -> None:
+    journal.commit(CHANGE)
+    a_year_of(20, journal)
+    journal.commit(Change(unclaimed=[unclaimed(1), unclaimed(2, NOW + timedelta(days=15))]))
+    kept = [
+        journal.roots(), journal.positions(), journal.streams(), journal.jobs(), journal.pending(), journal.counters()
+    ]  # fmt: skip
+    steps = 0
+    while journal.prune(NOW + timedelta(days=12), 10**9, rows=5):
+        steps += 1
+
+    assert steps >= 3
+    assert [found.time - NOW for found in journal.events()] == [timedelta(days=day) for day in range(13, 20)]
+    assert journal._read("SELECT count(*) FROM runs") == [(7,)]
+    assert [line.text for line in journal.unclaimed()] == ["ERROR: c"]
+    assert kept == [
+        journal.roots(), journal.positions(), journal.streams(), journal.jobs(), journal.pending(), journal.counters()
+    ]  # fmt: skip
+
+
+def test_the_number_of_an_event_is_never_given_out_again(journal: Journal) -> None:
+    """A mark such as "reviewed up to number 3" must not hide what comes later."""
+    a_year_of(3, journal)
+    while journal.prune(NOW + timedelta(days=1000), 10**9):
+        pass
+    assert journal.last_seq() == 3
+    journal.commit(Change(events=[event(4)]))
+    assert journal.last_seq() == 4
+
+
+def test_a_journal_that_is_too_large_loses_its_oldest_rows_and_its_file_shrinks(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path, exclusive=True)
+    for number in range(2500):
+        at = NOW + timedelta(minutes=number)
+        journal.commit(Change(events=[replace(event(number, text="x" * 1500), time=at)]))
+    journal._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    before = (tmp_path / "journal.sqlite3").stat().st_size
+    while journal.prune(NOW - timedelta(days=1), 3_500_000):
+        pass
+    newest = journal.events(10_000)
+    journal.close()
+
+    assert before > 3_500_000
+    assert (tmp_path / "journal.sqlite3").stat().st_size <= 3_500_000
+    assert 1000 <= len(newest) < 2500
+    assert newest[-1].time == NOW + timedelta(minutes=2499)
+    assert newest[0].time == NOW + timedelta(minutes=2500 - len(newest))
+
+
+def test_a_journal_that_is_large_for_another_reason_keeps_its_history(journal: Journal) -> None:
+    a_year_of(30, journal)
+    assert not journal.prune(NOW - timedelta(days=1), 1)
+    assert len(journal.events()) == 30
+
+
+def test_a_journal_of_an_older_borgwatch_shrinks_as_well(tmp_path: Path) -> None:
+    directory = tmp_path / "state"
+    directory.mkdir()
+    with closing(sqlite3.connect(directory / "journal.sqlite3")) as database:
+        database.executescript((DATA / "schema-1.sql").read_text("utf-8"))
+    with closing(Journal.open(directory, exclusive=True)) as journal:
+        for number in range(100):
+            journal.commit(Change(events=[event(number, text="x" * 100_000)]))
+        assert journal._database.execute("PRAGMA auto_vacuum").fetchone() == (0,)
+        while journal.prune(NOW + timedelta(days=1), 10**9, rows=40):
+            pass
+        assert journal._database.execute("PRAGMA auto_vacuum").fetchone() == (2,)
+    assert (directory / "journal.sqlite3").stat().st_size < 1_000_000

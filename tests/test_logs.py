@@ -55,6 +55,15 @@ def test_a_json_line_is_one_object(stream: io.StringIO) -> None:
     }
 
 
+def test_time_level_and_event_come_first_in_json_too(stream: io.StringIO) -> None:
+    configure("json", stream=stream)
+    get_logger().info("x.y", job="nas", rc=0)
+    logging.getLogger("websockets.client").warning("closing")
+    keys = [list(json.loads(line)) for line in stream.getvalue().splitlines()]
+
+    assert keys == [["timestamp", "level", "event", "job", "rc"], ["timestamp", "level", "event", "message"]]
+
+
 def test_a_logfmt_line_begins_with_time_level_and_event(stream: io.StringIO) -> None:
     configure("logfmt", stream=stream)
     get_logger().info("run.ended", job="my nas", note='say "x"', ok=True)

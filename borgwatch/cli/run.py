@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
 
 import click
 
@@ -13,10 +16,15 @@ from borgwatch.deadman import expected
 from borgwatch.errors import ConfigError
 from borgwatch.journal import Journal
 from borgwatch.logs import configure, get_logger, span_text
+from borgwatch.matching.load import load_rules
+from borgwatch.model import Position
 from borgwatch.report import LogReport
 from borgwatch.service import Service
 
 __all__ = ["command"]
+
+_MANY = 20
+"""So many logs are named at the start; a watched directory may hold thousands."""
 
 
 @click.command("run")
@@ -29,7 +37,12 @@ def command() -> None:
 
 async def _run(settings: Settings) -> None:
     log = get_logger()
-    log.info("borgwatch.start", version=__version__, uid=os.getuid(), state=str(settings.state))
+    rules = load_rules(settings.rules)
+    log.info(
+        "borgwatch.start", version=__version__, packs=",".join(pack.name for pack in rules.packs),
+        rules=len(rules.rules), uid=os.getuid(), tz=os.environ.get("TZ") or datetime.now().astimezone().tzname(),
+        state=str(settings.state),
+    )  # fmt: skip
     for problem in settings.problems:
         log.error("config.problem", error=problem)
     if wrong := state_is_watched(settings):
@@ -39,13 +52,14 @@ async def _run(settings: Settings) -> None:
     try:
         if journal.recovered:
             log.error("journal.recovered", error=journal.recovered)
-        service = Service(settings, journal, report)
+        positions = journal.positions()
+        service = Service(settings, journal, report, rules=rules)
         for problem in service.rules.problems:
             log.error("rules.rejected", error=problem)
         _introduce(settings)
         with service.signals():
             await service.run(
-                on_ready=lambda: _say_ready(settings, service), on_caught_up=lambda: _say_deadman(service)
+                on_ready=lambda: _say_ready(settings, service, positions), on_caught_up=lambda: _say_deadman(service)
             )
     finally:
         journal.close()
@@ -69,18 +83,35 @@ def _introduce(settings: Settings) -> None:
             log.warning("truenas.unverified", note="the certificate is not checked: anybody in between gets the key")
 
 
-def _say_ready(settings: Settings, service: Service) -> None:
+def _say_ready(settings: Settings, service: Service, positions: Mapping[str, Position]) -> None:
     log = get_logger()
     expect = service.pipeline.plan.expect
+    sources = service.sources()
+    for source, path in sorted(sources.items())[:_MANY]:
+        _say_source(service, source, path, positions.get(source))
+    if len(sources) > _MANY:
+        log.info("source.more", count=len(sources) - _MANY)
     log.info(
         "ready",
+        sources=len(sources),
+        jobs=len({job for job, _ in service.pipeline.jobs}),
         watch=",".join(map(str, settings.watch)),
-        packs=",".join(pack.name for pack in service.rules.packs),
-        rules=len(service.rules.rules),
+        poll=span_text(settings.poll),
         notify=",".join(settings.events.patterns),
         expect=",".join(f"{row.job}:{row.operation}:{span_text(row.within)}" for row in expect) or "off",
-        jobs=len({job for job, _ in service.pipeline.jobs}),
     )
+
+
+def _say_source(service: Service, source: str, path: Path, position: Position | None) -> None:
+    """Tell of a log that is followed: where reading goes on, and how many bytes were written in the meantime."""
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return  # gone again; if it is missed, the next look says so
+    behind = size - position.offset if position is not None and position.offset <= size else size
+    resume = "begin" if position is None or position.offset > size else "position"
+    job = service.pipeline.judge.role_of(source).job
+    get_logger().info("source.open", job=job, path=str(path), resume=resume, behind=behind)
 
 
 def _say_deadman(service: Service) -> None:
@@ -88,5 +119,11 @@ def _say_deadman(service: Service) -> None:
     for (job, operation), state in sorted(service.pipeline.jobs.items()):
         row = expected(service.pipeline.plan.expect, job, operation)
         if row is not None and (last := state.last_success) is not None:
-            due = (last + row.within).isoformat()
-            log.info("deadman.armed", job=job, operation=operation, last_success=last.isoformat(), due=due)
+            log.info(
+                "deadman.armed", job=job, operation=operation, within=span_text(row.within),
+                last_success=_local(last), due=_local(last + row.within),
+            )  # fmt: skip
+
+
+def _local(time: datetime) -> str:
+    return time.astimezone().isoformat(timespec="seconds")

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from borgwatch.config import load
+from borgwatch.daily import Daily
 from borgwatch.demo.backups import NIGHTS, Backups, Real, Recorded
 from borgwatch.journal import Journal
 from borgwatch.model import Alert, Event
@@ -118,6 +119,9 @@ class _Story:
         """Nothing to tell."""
 
     def reloaded(self, rules: int) -> None:
+        """Nothing to tell."""
+
+    def daily(self, daily: Daily) -> None:
         """Nothing to tell."""
 
     def still_up(self, session: Session) -> None:

@@ -247,13 +247,13 @@ async def test_a_backup_that_does_not_come_is_told_once_and_cleared_by_a_success
     async with running({**settings, "BORGWATCH_EXPECT": "2s", "BORGWATCH_POLL": "1s"}) as service:
         append(log, text)
         await service.line_with("run.finished", "outcome=success")
-        await service.line_with("backup.missed")
+        await service.line_with("run.missed")
         await service.line_with("alert.raised", "outcome=missed")
         assert keys(nas) == [KEY]
         append(log, text.replace(b"::a", b"::b"))
         await service.line_with("alert.cleared", KEY)
         await service.end()
-    assert [line for line in service.lines if "name=backup.missed" in line][1:] == []
+    assert [line for line in service.lines if " run.missed " in line][1:] == []
 
 
 async def test_the_key_stands_in_no_line_and_not_in_the_process_list(

@@ -1,0 +1,51 @@
+"""`borgwatch history`: what ran, how it ended, what did not run."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import datetime, timedelta
+
+import click
+
+from borgwatch.cli.tables import line, seconds, size, stamp, table
+from borgwatch.cli.views import now, print_view, span_option, view_settings
+from borgwatch.history import History, Row, history
+from borgwatch.lookback import Lookback
+
+__all__ = ["command"]
+
+_BEGINNING = datetime(1970, 1, 2).astimezone()
+
+
+@click.command("history")
+@click.option("--job", help="Only this job.")
+@click.option("--since", type=span_option, default="30d", show_default=True, help="How far back, such as 12h or 90d.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many, the newest.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object (docs/review.md).")
+def command(job: str | None, since: timedelta, limit: int, as_json: bool) -> None:
+    """List the runs, oldest first, and those that did not come; also beside a running service."""
+    begin = max(now() - since, _BEGINNING)
+    with closing(Lookback.open(view_settings().state)) as past:
+        found = history(past.runs(begin, job, limit + 1), past.events_since(begin, job), past.standings(), limit)
+    if as_json:
+        print_view(found)
+    else:
+        _show(found)
+
+
+def _show(found: History) -> None:
+    columns = ("when", "job", "operation", "outcome", "duration", "size", "added", "rc", "alert", "message")
+    if found.rows:
+        table(columns, (_cells(row) for row in found.rows))
+    else:
+        line("nothing has run in this time")
+    if found.more:
+        line("older rows were left out: --limit shows more")
+
+
+def _cells(row: Row) -> tuple[object, ...]:
+    return (
+        stamp(row.time), row.job, row.operation, row.outcome, seconds(row.duration), size(row.original_size),
+        size(row.deduplicated_size), "-" if row.rc is None else row.rc, row.alert,
+        "" if row.outcome == "success" else row.message,
+    )  # fmt: skip

@@ -1,0 +1,156 @@
+"""`borgwatch review`: what a person should look at who sits down once a week."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import closing
+from datetime import datetime, timedelta
+
+import click
+
+from borgwatch.cli.status import read_status, say_delivery
+from borgwatch.cli.tables import heading, line, safe, seconds, size, stamp, table
+from borgwatch.cli.views import print_view, span_option, view_settings
+from borgwatch.config import Settings
+from borgwatch.lookback import Lookback, mark_reviewed
+from borgwatch.matching.load import load_rules
+from borgwatch.notes import ReviewMark
+from borgwatch.review import USUAL, Group, Line, Outlier, Review, review
+from borgwatch.status import JobStatus
+
+__all__ = ["command"]
+
+_MANY = 20
+_RECENT = 3 * USUAL
+_FEW = 3
+
+
+@click.command("review")
+@click.option("--ack", is_flag=True, help="Note that all this has been seen: the next review begins here.")
+@click.option("--since", type=span_option, help="Look so far back, such as 7d, instead of to the last --ack.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object (docs/review.md).")
+def command(ack: bool, since: timedelta | None, as_json: bool) -> int:
+    """Say what is broken now, what happened since the last review, and what stands out.
+
+    Exits 1 if a job or the delivery is broken. Also beside a running service.
+    """
+    settings = view_settings()
+    with closing(Lookback.open(settings.state)) as past:
+        found, newest = _read(past, settings, since)
+    if as_json:
+        print_view(found)
+    else:
+        _show(found)
+    if ack:
+        mark_reviewed(settings.state, ReviewMark(found.status.time, newest))
+    return 0 if found.is_well else 1
+
+
+def _read(past: Lookback, settings: Settings, span: timedelta | None) -> tuple[Review, int]:
+    now_status = read_status(past, settings)
+    mark = past.note(ReviewMark)
+    since: datetime | None = mark.time if mark is not None else None
+    if span is not None:
+        since, events = now_status.time - span, past.events_since(now_status.time - span)
+    else:
+        events = past.events_after(mark.seq if mark is not None else 0)
+    recent = {place: past.runs_of(*place, _RECENT) for place in past.jobs()}
+    found = review(now_status, since, events, recent, past.unclaimed(), _own_rules(settings), past.rule_hits())
+    return found, past.last_seq()
+
+
+def _own_rules(settings: Settings) -> list[str]:
+    """List the user's rules; without any, the shipped ones need not be read."""
+    if not any(directory.is_dir() and any(directory.iterdir()) for directory in settings.rules):
+        return []
+    return [rule.id for pack in load_rules(settings.rules).packs if not pack.shipped for rule in pack.rules]
+
+
+def _show(found: Review) -> None:
+    line(f"Review since {stamp(found.since) if found.since else 'the beginning'}", style="bold")
+    _show_broken(found)
+    if found.happened:
+        heading("What happened")
+        rows = ((item.job, item.operation, _outcomes(item.outcomes), stamp(item.last)) for item in found.happened)
+        table(("job", "operation", "outcomes", "last"), rows)
+    _show_groups("Failures and missing runs", found.troubles)
+    _show_groups("Warnings", found.warnings)
+    _show_unclaimed(found.unclaimed)
+    if found.outliers:
+        heading(f"Unlike the {USUAL} runs before")
+        table(("when", "job", "operation", "what", "value", "usual"), map(_outlier, found.outliers[-_MANY:]))
+    if found.dead_rules:
+        heading("Rules of yours that do not speak (any more)")
+        for rule in found.dead_rules:
+            line(f"{rule}", before="  ")
+    heading("Delivery")
+    line(f"{say_delivery(found.status.delivery)}", before="  ")
+    if found.mailed:
+        line(f"{found.mailed} could only be mailed: nobody can tell whether they arrived", before="  ")
+    for trouble in found.delivery:
+        line(f"{trouble}", before="  ")
+    click.echo()
+    line(found.verdict)
+
+
+def _show_broken(found: Review) -> None:
+    if found.broken:
+        heading("Broken now")
+        columns = ("state", "job", "operation", "since", "failed", "last success", "alert", "message")
+        table(columns, map(_broken, found.broken))
+
+
+def _broken(job: JobStatus) -> tuple[object, ...]:
+    is_late = job.state == "overdue"
+    since = job.due if is_late else job.failing_since
+    message = "it did not run, or did not succeed" if is_late else job.message
+    return (
+        job.state, job.job, job.operation, stamp(since), job.failures, stamp(job.last_success), job.alert, message
+    )  # fmt: skip
+
+
+def _outcomes(outcomes: object) -> str:
+    counts = dict(outcomes) if isinstance(outcomes, dict) else {}
+    return ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items(), key=lambda item: -item[1]))
+
+
+def _show_groups(title: str, groups: tuple[Group, ...]) -> None:
+    if groups:
+        heading(title)
+        rows = ((group.count, stamp(group.first), stamp(group.last), _jobs(group.jobs), group.message)
+                for group in groups[:_MANY])  # fmt: skip
+        table(("count", "first", "last", "of", "message"), rows)
+        _say_left_out(len(groups))
+
+
+def _jobs(jobs: tuple[str, ...]) -> str:
+    more = f" and {len(jobs) - _FEW} more" if len(jobs) > _FEW else ""
+    return ", ".join(jobs[:_FEW]) + more
+
+
+def _show_unclaimed(lines: tuple[Line, ...]) -> None:
+    if not lines:
+        return
+    heading("Lines that look like trouble and that no rule knows")
+    table(
+        ("count", "first", "last", "job", "line"),
+        ((found.count, stamp(found.first), stamp(found.last), found.job, found.sample) for found in lines[:_MANY]),
+    )
+    _say_left_out(len(lines))
+    newest = lines[0]
+    line("To see what borgwatch makes of one:")
+    line(f"borgwatch explain -- {shlex.quote(safe(newest.sample))}", before="  ")
+    line("To teach it, put a rule into a file in BORGWATCH_RULES (README, Rules of your own):")
+    match = safe(newest.match).replace("'", "''")
+    line(f"- {{id: my-rule, match: {{text|contains: '{match}'}}, emit: backup.failure}}", before="  ")
+
+
+def _outlier(found: Outlier) -> tuple[object, ...]:
+    write = seconds if found.what == "duration" else size
+    what = found.what.replace("_", " ")
+    return stamp(found.time), found.job, found.operation, what, write(found.value), write(found.usual)
+
+
+def _say_left_out(count: int) -> None:
+    if count > _MANY:
+        line(f"and {count - _MANY} more: --json shows all")

@@ -1,0 +1,102 @@
+"""`borgwatch status`: how each job stands, in five lines each."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import datetime
+
+import click
+
+from borgwatch.cli.tables import ago, line, seconds, stamp
+from borgwatch.cli.views import now, print_view, view_settings
+from borgwatch.config import Settings
+from borgwatch.lookback import Lookback
+from borgwatch.notes import DeliveryState, ServiceState
+from borgwatch.status import JobStatus, Status, status
+
+__all__ = ["command", "read_status", "say_delivery"]
+
+
+@click.command("status")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object (docs/review.md).")
+def command(as_json: bool) -> int:
+    """Say how each job stands; exits 1 if one is broken or overdue. Also beside a running service."""
+    settings = view_settings()
+    with closing(Lookback.open(settings.state)) as past:
+        found = read_status(past, settings)
+    if as_json:
+        print_view(found)
+    else:
+        _show(found)
+    return 1 if found.broken else 0
+
+
+def read_status(past: Lookback, settings: Settings) -> Status:
+    """Read what `status` needs."""
+    jobs = past.jobs()
+    last = {place: runs[0] for place in jobs if (runs := past.runs_of(*place, 1))}
+    service, delivery = past.note(ServiceState), past.note(DeliveryState)
+    return status(jobs.values(), last, past.standings(), settings.expect, service, delivery, now())
+
+
+def _show(found: Status) -> None:
+    for job in found.jobs:
+        _show_job(job, found)
+    if not found.jobs:
+        line("no job has run yet")
+    line(f"borgwatch: {_say_service(found)}")
+    line(f"delivery: {say_delivery(found.delivery)}; {found.waiting} waiting")
+
+
+def _show_job(job: JobStatus, found: Status) -> None:
+    since = f" since {stamp(job.failing_since)}, {job.failures} failed" if job.failing_since and job.failures else ""
+    line(f"{job.state}: {job.job} {job.operation}{since}")
+    line(_when(job.last_success, found), before="  last success  ")
+    took = f", {seconds(job.duration)}" if job.duration is not None else ""
+    told = f": {job.message}" if job.message and job.last_outcome != "success" else ""
+    line(f"{_when(job.last_run, found)}, {job.last_outcome or 'unknown'}{took}{told}", before="  last run      ")
+    line(_when(job.due, found) if job.due else "- (BORGWATCH_EXPECT)", before="  due           ")
+    shown = {
+        "none": "none",
+        "raised": f"raised, read back: {job.alert_key}",
+        "mailed": f"mailed, not read back: {job.alert_key}",
+        "waiting": f"waiting for delivery: {job.alert_key}",
+    }
+    by = f" ({_say_rung(found.delivery)})" if found.delivery else ""
+    line(f"{shown[job.alert]}{by}", before="  alert         ")
+
+
+def _say_rung(delivery: DeliveryState) -> str:
+    rung = {"off": "delivery is off", "none": "no way to deliver"}.get(delivery.rung, f"delivery by {delivery.rung}")
+    return f"{rung} since {stamp(delivery.since)}"
+
+
+def _when(time: datetime | None, found: Status) -> str:
+    return f"{stamp(time)} ({ago(time, found.time)})" if time is not None else "-"
+
+
+def _say_service(found: Status) -> str:
+    service: ServiceState | None = found.service
+    if service is None:
+        return "has not run yet"
+    if service.stopped is not None:
+        return f"stopped since {stamp(service.stopped)}"
+    if not found.at_work:
+        return f"not at work, last seen at {stamp(service.looked)}"
+    return f"at work, version {service.version}, since {stamp(service.started)}"
+
+
+def say_delivery(delivery: DeliveryState | None) -> str:
+    """Say by which way people are told, and since when."""
+    if delivery is None:
+        return "not known yet"
+    ways = {
+        "alert": f"alerts under the bell of TrueNAS {delivery.release}, read back",
+        "mail": f"mails through TrueNAS {delivery.release}, not proven",
+        "none": "by no way",
+        "off": "off (NOTIFY_TRUENAS_ENABLED is not true)",
+    }
+    reason = f": {delivery.reason}" if delivery.reason else ""
+    is_cut = delivery.lost is not None and delivery.rung in ("alert", "mail")
+    session = f"; no session since {stamp(delivery.lost)}" if is_cut else ""
+    return f"{ways.get(delivery.rung, delivery.rung)}, since {stamp(delivery.since)}{session}{reason}"

@@ -1,0 +1,105 @@
+"""Tables, headings and lines for people: with colour and boxes on a terminal, plain aligned text elsewhere.
+
+Whatever comes from a log is masked and made harmless here (`safe`): no control character, no colour code and no
+mark that turns the direction of text reaches the terminal, and nothing is read as markup.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import click
+
+from borgwatch.events import human_bytes, human_seconds, human_span
+from borgwatch.matching.templates import one_line
+from borgwatch.redact import redact
+
+__all__ = ["ago", "heading", "line", "safe", "seconds", "size", "stamp", "table"]
+
+_MAX_CELL = 300
+_STYLES: Mapping[str, str] = {
+    "success": "green", "ok": "green", "WELL": "bold green", "recovered": "green",
+    "warning": "yellow", "skipped": "yellow", "LOOK": "bold yellow", "waiting": "yellow", "mailed": "yellow",
+    "failure": "red", "stalled": "red", "missed": "red", "raised": "red", "failing": "bold red",
+    "overdue": "bold red", "ACT": "bold red",
+}  # fmt: skip
+"""The colour of a cell or line by its first word; the word itself always says the same."""
+
+
+def safe(text: object, limit: int = _MAX_CELL) -> str:
+    """Make text from anywhere fit for one cell."""
+    return one_line(redact(str(text)), limit)
+
+
+def stamp(time: datetime | None) -> str:
+    """Write a time as the clock on the wall shows it."""
+    return f"{time.astimezone():%Y-%m-%d %H:%M}" if time is not None else "-"
+
+
+def ago(time: datetime, now: datetime) -> str:
+    """Say how long ago (or ahead) a time is."""
+    span = human_span(abs(now - time)) if abs(now - time) >= timedelta(seconds=1) else "no time"
+    return f"{span} ago" if time <= now else f"in {span}"
+
+
+def seconds(value: float | None) -> str:
+    """Write a duration: short ones in seconds, long ones in their two largest units."""
+    if value is None:
+        return "-"
+    return human_seconds(value) if value < 600 else human_span(timedelta(seconds=value))  # noqa: PLR2004 - ten minutes
+
+
+def size(value: float | None) -> str:
+    """Write a size."""
+    return human_bytes(value) if value is not None else "-"
+
+
+def heading(text: str) -> None:
+    """Print a heading with an empty line before it."""
+    click.echo()
+    line(text, style="bold")
+
+
+def line(text: str, *, before: str = "", style: str | None = None) -> None:
+    """Print one line; `before` stands before it as it is. Its first word may give it a colour."""
+    plain = safe(text, 1000)
+    if not _is_terminal():
+        click.echo(before + plain)
+        return
+    from rich.console import Console  # noqa: PLC0415 - only where it is needed: it takes its time
+    from rich.text import Text  # noqa: PLC0415 - the same
+
+    Console(highlight=False).print(Text(before).append(plain, _style_of(plain) if style is None else style))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows under their columns."""
+    cells = [[safe(cell) for cell in row] for row in rows]
+    if not _is_terminal():
+        _plain(columns, cells)
+        return
+    from rich import box  # noqa: PLC0415 - only where it is needed: it takes its time
+    from rich.console import Console  # noqa: PLC0415 - the same
+    from rich.table import Table  # noqa: PLC0415 - the same
+    from rich.text import Text  # noqa: PLC0415 - the same
+
+    drawn = Table(*columns, box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for row in cells:
+        drawn.add_row(*(Text(cell, _style_of(cell)) for cell in row))
+    Console(highlight=False).print(drawn)
+
+
+def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(cell) for cell in column) for column in zip(columns, *rows, strict=True)]
+    for row in (columns, *rows):
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _style_of(text: str) -> str:
+    return _STYLES.get(text.partition(" ")[0].rstrip(":"), "")
+
+
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()

@@ -1,0 +1,205 @@
+"""`history`, `status` and `review` as people and dashboards call them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pty
+import re
+import sys
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from borgwatch.jobs import JobState
+from borgwatch.journal import Change, Journal
+from borgwatch.model import Outcome
+from borgwatch.notes import DeliveryState, ServiceState
+from borgwatch.suspicious import Unclaimed
+from tests.bench.history import make_year
+from tests.process import borgwatch, environment
+from tests.test_review import run, told
+
+HOSTILE = "<script>alert(1)</script> \x1b[31mred\x1b[0m \x1b]0;title\x07 \u202egnp.exe [bold]x[/bold] 'q' $(reboot)"
+HARMLESS = "<script>alert(1)</script> [31mred [0m ]0;title gnp.exe [bold]x[/bold] 'q' $(reboot)"
+COMMANDS = (("status",), ("history", "--since", "3000d"), ("review",))
+
+
+def settings(state: Path) -> dict[str, str]:
+    return {"BORGWATCH_STATE": str(state), "BORGWATCH_RULES": str(state / "rules"), "TZ": "UTC"}
+
+
+def write(state: Path, message: str, job: str = "nas") -> None:
+    """A journal with one failure, one warning and one unclaimed line, all with the same words."""
+    now = datetime.now(UTC)
+    failed, warned = run(0, Outcome.FAILURE, message, job), run(1, Outcome.WARNING, message, job)
+    events = [told(warned, 1).event, told(failed, 2).event]
+    line = Unclaimed(job, message, 1, now, now, message, "log")
+    with closing(Journal.open(state, exclusive=True)) as journal:
+        state_of_job = JobState(
+            job, "backup", "failure", failed.ended, failures=1, failing_since=failed.ended, run="r0"
+        )
+        journal.commit(Change(runs=[failed, warned], events=events, unclaimed=[line], jobs=[state_of_job]))
+        journal.set_note(ServiceState("1.0.0", now, now))
+        journal.set_note(DeliveryState("alert", now, release="25.10.6"))
+
+
+@pytest.fixture
+def year(tmp_path: Path) -> Path:
+    make_year(tmp_path, datetime(2026, 11, 23, tzinfo=UTC), days=60)
+    return tmp_path
+
+
+async def test_the_history_is_a_table_of_runs(tmp_path: Path) -> None:
+    write(tmp_path, "lock timeout")
+    done = await borgwatch("history", "--since", "3000d", settings=settings(tmp_path))
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == [
+        "when              job  operation  outcome  duration    size     added  rc  alert  message",
+        "2026-11-22 02:10  nas  backup     warning  10 minutes  1.00 TB  -      0   none   lock timeout",
+        "2026-11-23 02:10  nas  backup     failure  10 minutes  1.00 TB  -      0   none   lock timeout",
+    ]  # fmt: skip
+
+
+async def test_the_status_is_five_lines_a_job(year: Path) -> None:
+    done = await borgwatch("status", settings=settings(year))
+    assert done.err == ""
+    lines = done.out.splitlines()
+    start = lines.index("ok: host-4 backup")
+    ago = r"\(\d+ \w+ \d+ \w+ (ago|from now)\)|\(.*\)"
+    assert [re.sub(ago, "(ago)", line) for line in lines[start : start + 5]] == [
+        "ok: host-4 backup",
+        "  last success  2026-11-22 02:12 (ago)",
+        "  last run      2026-11-22 02:12 (ago), success, 12 minutes 7 seconds",
+        "  due           - (ago)",
+        "  alert         none (ago)",
+    ]
+    assert len(lines) == 5 * 20 + 2
+
+
+async def test_the_review_ends_with_a_verdict_and_begins_anew_after_ack(tmp_path: Path) -> None:
+    write(tmp_path, "disk 3 is hot")
+    done = await borgwatch("review", "--ack", settings=settings(tmp_path))
+    assert (done.code, done.err) == (1, "")
+    assert done.out.startswith("Review since the beginning\n")
+    for part in (
+        "Broken now",
+        "What happened", "1 failure", "Failures and missing runs", "Warnings",
+        "Lines that look like trouble and that no rule knows", "borgwatch explain -- 'disk 3 is hot'",
+        "- {id: my-rule, match: {text|contains: 'disk 3 is hot'}, emit: backup.failure}",
+        "alerts under the bell of TrueNAS 25.10.6, read back",
+    ):  # fmt: skip
+        assert part in done.out
+    assert done.out.splitlines()[-1] == "ACT: broken now: nas backup. 2 runs in all, 1 failed or missing."
+    again = await borgwatch("review", settings=settings(tmp_path))
+    assert again.out.splitlines()[-1].startswith("ACT: broken now: nas backup. 0 runs since 20")
+    assert "Broken now" in again.out
+    assert [part for part in ("What happened", "Warnings", "no rule knows") if part in again.out] == []
+
+
+async def test_the_json_has_a_version_and_the_documented_fields(year: Path) -> None:
+    for arguments, keys in (
+        (("status",), {"version", "time", "at_work", "service", "delivery", "waiting", "jobs"}),
+        (("history", "--since", "3000d", "--limit", "5"), {"version", "rows", "more"}),
+        (
+            ("review",),
+            {
+                "version", "since", "status", "broken", "happened", "troubles", "warnings", "unclaimed", "outliers",
+                "dead_rules", "delivery", "mailed", "verdict",
+            },
+        ),
+    ):  # fmt: skip
+        done = await borgwatch(*arguments, "--json", settings=settings(year))
+        found = json.loads(done.out)
+        assert found.keys() == keys
+        assert found["version"] == 1
+    done = await borgwatch("history", "--job", "host-3", "--json", "--since", "3000d", settings=settings(year))
+    rows = json.loads(done.out)["rows"]
+    assert {row["job"] for row in rows} == {"host-3"}
+    assert datetime.fromisoformat(rows[0]["time"]).utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize("arguments", [*COMMANDS, *((*command, "--json") for command in COMMANDS)])
+async def test_hostile_words_of_a_log_are_shown_harmless(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    write(tmp_path, HOSTILE, job="n\x1b[2Ja\u202es")
+    done = await borgwatch(*arguments, settings=settings(tmp_path))
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]|\\\\u001b|\\\\u202e", done.out)
+    if "history" in arguments:
+        assert HARMLESS in done.out
+
+
+async def test_on_a_terminal_only_our_own_colours_come_and_words_are_no_markup(tmp_path: Path) -> None:
+    write(tmp_path, HOSTILE)
+    for command in COMMANDS:
+        out = await on_terminal(*command, state=tmp_path)
+        assert re.search(r"\x1b\[[\d;]*m", out)
+        plain = re.sub(r"\x1b\[[\d;]*m", "", out)
+        assert not re.search("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e]", plain)
+        words = re.sub(r"\s+", " ", plain)
+        assert command == ("status",) or "[bold]x[/bold]" in words
+        assert "\x1b[31mred" not in out
+
+
+async def test_no_color_is_heeded(tmp_path: Path) -> None:
+    write(tmp_path, "m")
+    out = await on_terminal("history", "--since", "3000d", state=tmp_path, more={"NO_COLOR": "1"})
+    assert not re.search(r"\x1b\[3\d", out)
+
+
+async def on_terminal(*arguments: str, state: Path, more: dict[str, str] | None = None) -> str:
+    """Run a command on a terminal of 200 columns; returns all that it wrote."""
+    master, slave = pty.openpty()
+    env = environment({**settings(state), "COLUMNS": "250", "TERM": "xterm-256color", **(more or {})})
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "borgwatch", *arguments, env=env, stdin=slave, stdout=slave, stderr=slave
+    )
+    os.close(slave)
+    pieces = []
+    while True:
+        try:
+            piece = await asyncio.to_thread(os.read, master, 65536)
+        except OSError:  # the other end was closed
+            break
+        pieces.append(piece)
+        if not piece:
+            break
+    os.close(master)
+    await process.wait()
+    return b"".join(pieces).decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("history", "--since", "often"), "must be a span such as 26h, 15m, 10s or 1d (it is 'often')"),
+        (("status",), "there is no journal in"),
+        (("review", "--ack"), "there is no journal in"),
+    ],
+)
+async def test_what_cannot_be_is_one_line_and_exit_2(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+    done = await borgwatch(*arguments, settings=settings(tmp_path / "state"))
+    assert (done.code, done.out) == (2, "")
+    assert says in done.err
+    assert len(done.err.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+async def loaded(module: str, *names: str) -> list[str]:
+    """Which of the modules `names` an import of `module` loads."""
+    code = f"import sys, json, {module}; print(json.dumps([name for name in {names} if name in sys.modules]))"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, env=environment({}), stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    return list(json.loads(out))
+
+
+async def test_little_is_loaded_for_a_command_that_a_dashboard_calls() -> None:
+    assert await loaded("borgwatch.cli.status", "rich", "cryptography", "websockets", "click") == ["click"]
+
+
+async def test_the_service_does_not_load_what_draws_tables() -> None:
+    assert await loaded("borgwatch.cli.run", "structlog", "rich") == ["structlog"]

@@ -1,0 +1,76 @@
+"""A day of normal life, as it stands in the log of the container."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from borgwatch.truenas.simulator import Simulator
+from tests.process import ROOT, borgwatch, running
+
+RECORDINGS = ROOT / "tests" / "data" / "borg-logs" / "borg-1.4.5"
+NIGHT = b"".join((RECORDINGS / f"{name}.stderr").read_bytes() for name in ("create-ok-full", "prune-ok", "compact-ok"))
+LOCKED = (RECORDINGS / "create-lock-timeout.stderr").read_bytes()
+JOBS = [f"host-{number}" for number in range(10)]
+
+
+async def test_a_day_of_ten_jobs_is_a_line_a_run_and_fits_the_pane_of_truenas(tmp_path: Path) -> None:
+    """TrueNAS shows the last 500 lines of an app: a day with its start, its runs and a trouble is far from that."""
+    logs = [tmp_path / "watch" / job / "backup.log" for job in JOBS]
+    for log in logs:
+        log.parent.mkdir(parents=True)
+        log.touch()
+    async with Simulator() as nas:
+        settings = {
+            "NOTIFY_TRUENAS_ENABLED": "true", "NOTIFY_TRUENAS_API_URL": nas.url,
+            "NOTIFY_TRUENAS_API_KEY": nas.keys[0].key, "NOTIFY_TRUENAS_VERIFY_SSL": "pin",
+            "BORGWATCH_WATCH": str(tmp_path / "watch"), "BORGWATCH_STATE": str(tmp_path / "state"),
+            "BORGWATCH_RULES": str(tmp_path / "rules"), "BORGWATCH_EXPECT": "26h",
+        }  # fmt: skip
+        async with running(settings) as service:
+            for number, log in enumerate(logs):
+                text = LOCKED if number == 3 else NIGHT
+                with log.open("ab") as file:
+                    file.write(text)
+                await service.line_with("run.finished", f"job={JOBS[number]} ")
+            await service.line_with("alert.raised", "key=borgwatch:main:host-3")
+            with logs[3].open("ab") as file:
+                file.write(NIGHT)
+            await service.line_with("alert.cleared", "key=borgwatch:main:host-3")
+            await service.line_with("run.finished", "job=host-3 operation=compact")
+            status = await borgwatch("status", settings=settings)
+            await service.end()
+    names = Counter(line.split(" ")[2] for line in service.lines)
+    assert names["run.finished"] == 10 * 3 + 1
+    assert names["source.open"] == 10
+    assert {name for name in names if not name.startswith(("alert.", "source.", "truenas."))} == {
+        "borgwatch.start", "ready", "run.finished", "borgwatch.stop",
+    }  # fmt: skip
+    assert len(service.lines) < 100
+    assert [line for line in service.lines if len(line) > 1000 or not line.startswith("20")] == []
+    assert status.code == 0
+    assert "delivery: alerts under the bell of TrueNAS 25.10.6, read back, since 20" in status.out
+
+
+async def test_the_start_says_what_is_in_force(tmp_path: Path) -> None:
+    log = tmp_path / "watch" / "nas" / "backup.log"
+    log.parent.mkdir(parents=True)
+    log.write_bytes(NIGHT)
+    settings = {
+        "BORGWATCH_WATCH": str(tmp_path / "watch"), "BORGWATCH_STATE": str(tmp_path / "state"),
+        "BORGWATCH_RULES": str(tmp_path / "rules"), "BORGWATCH_EXPECT": "26h", "TZ": "Europe/Dublin",
+    }  # fmt: skip
+    async with running(settings) as service:
+        await service.line_with("deadman.armed")
+        await service.end()
+    start, off, _, source, ready, armed, *_ = [line[26:] for line in service.lines]
+    assert start.startswith("[info] borgwatch.start version=")
+    assert " packs=borg," in start
+    assert " tz=Europe/Dublin state=" in start
+    assert off.startswith("[warning] truenas.off")
+    assert source == f"[info] source.open job=nas path={log} resume=begin behind={len(NIGHT)}"
+    assert ready == (
+        f"[info] ready sources=1 jobs=1 watch={tmp_path / 'watch'} poll=2s notify=*.failure,*.error,*.missed,*.stalled"
+        " expect=*:backup:26h"
+    )
+    assert armed.startswith("[info] deadman.armed job=nas operation=backup within=26h last_success=20")
