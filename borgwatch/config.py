@@ -106,6 +106,7 @@ class Settings:
     events_chosen: bool = False
     watch: tuple[Path, ...] = (Path("/watch"),)
     state: Path = Path("/state")
+    run: Path = Path("/tmp")  # noqa: S108 - `Heart` makes its file there in a way that nobody else can turn
     rules: tuple[Path, ...] = (Path("/rules"),)
     expect: timedelta | None = None
     stalled_after: timedelta = timedelta(hours=24)
@@ -255,6 +256,7 @@ SETTINGS = (
     Setting("NOTIFY_EVENTS", "events", _events, "event names, `*` allowed", f"`{','.join(DEFAULT_EVENTS)}`"),
     Setting("BORGWATCH_WATCH", "watch", _paths, "directories to watch", "`/watch`"),
     Setting("BORGWATCH_STATE", "state", Path, "directory of the journal", "`/state`"),
+    Setting("BORGWATCH_RUN", "run", Path, "directory of the sign of life that `healthcheck` reads", "`/tmp`"),
     Setting("BORGWATCH_RULES", "rules", _paths, "directories with rule files of yours", "`/rules`"),
     Setting("BORGWATCH_EXPECT", "expect", parse_span, "tell if no backup succeeded for so long, such as `26h`", "off"),
     Setting("BORGWATCH_STALLED_AFTER", "stalled_after", parse_span, "silence that makes a run stalled", "`24h`"),

@@ -19,12 +19,15 @@ from pathlib import Path
 from borgwatch.config import Settings
 from borgwatch.courier import Courier
 from borgwatch.errors import JournalError
+from borgwatch.heartbeat import Heart, Link, TrueNASState
 from borgwatch.journal import Journal
 from borgwatch.judge import Judge
 from borgwatch.login import login_for, now
 from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
+from borgwatch.matching.templates import one_line
 from borgwatch.pipeline import Pipeline, Plan
+from borgwatch.redact import redact
 from borgwatch.report import Report
 from borgwatch.roles import Roles
 from borgwatch.runs import Limits
@@ -40,7 +43,10 @@ _PAUSE_AFTER_BREAK = 10.0
 class Service:
     """Everything that runs, built from settings, a journal and a report."""
 
-    def __init__(self, settings: Settings, journal: Journal, report: Report, *, limits: Limits | None = None) -> None:
+    def __init__(
+        self, settings: Settings, journal: Journal, report: Report, *, limits: Limits | None = None,
+        heart: Heart | None = None,
+    ) -> None:  # fmt: skip
         self._settings = settings
         self._journal = journal
         self._report = report
@@ -53,6 +59,7 @@ class Service:
             journal,
             now,
         )
+        self._heart = heart
         self._stopping = asyncio.Event()
         self._waker: Waker | None = None
         self._client: Client | None = None
@@ -93,6 +100,8 @@ class Service:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._waker.close()
+            if self._heart is not None:
+                self._heart.stop()
 
     def _delivery_tasks(self) -> list[asyncio.Task[None]]:
         login = login_for(self._settings.truenas, self._journal) if self._settings.truenas.enabled else None
@@ -141,9 +150,11 @@ class Service:
             step = self.pipeline.step()
         except JournalError as error:
             self._report.problem("journal.failed", str(error))
+            self._beat(f"the journal cannot be written: {error}")
             return False
         except Exception as error:  # noqa: BLE001 - one line must not end the watching
             self._say_broken("pipeline", error)
+            self._beat(f"reading is broken: {type(error).__name__}: {error}")
             return False
         self._report.resolved("journal.failed")
         try:
@@ -152,7 +163,31 @@ class Service:
             self._say_broken("report", error)
         if step.alerts and self._courier is not None:
             self._courier.poke()
+        self._beat()
         return step.more
+
+    def _beat(self, wrong: str = "") -> None:
+        """Leave a sign of life for `borgwatch healthcheck`; watching goes on without one."""
+        if self._heart is None:
+            return
+        try:
+            queue = self._journal.queue()
+        except JournalError as error:
+            queue, wrong = 0, wrong or f"the journal cannot be read: {error}"
+        try:
+            self._heart.beat(one_line(redact(wrong)), self._truenas_state(), queue, now(), time.monotonic())
+        except OSError as error:
+            self._report.problem("heartbeat.failed", f"{self._settings.run}: {error.strerror} (BORGWATCH_RUN)")
+        else:
+            self._report.resolved("heartbeat.failed")
+
+    def _truenas_state(self) -> TrueNASState:
+        if not self._settings.truenas.enabled:
+            return TrueNASState(Link.OFF)
+        if self._client is None:
+            return TrueNASState(Link.UNUSABLE)
+        session = self._client.session_now
+        return TrueNASState(Link.CONNECTED, session.ladder.rung.value) if session else TrueNASState(Link.AWAY)
 
     def reload(self) -> None:
         """Read the rule files again; broken ones leave the rules as they were. TrueNAS is tried at once, too.

@@ -29,6 +29,7 @@ _COMMANDS = {
     "notify": ("notify", "Send one notification and wait for the proof."),
     "replay": ("replay", "Judge old logs; nothing is sent."),
     "rules": ("rules", "List the rules, run their samples."),
+    "healthcheck": ("healthcheck", "Say whether the service is alive, for a container's health check."),
     "simulate": ("simulate", "Run the simulated TrueNAS as a server."),
 }
 _ALIASES = {"doctor": "check"}

@@ -10,6 +10,7 @@ import click
 from borgwatch import __version__
 from borgwatch.config import Settings, load, state_is_watched
 from borgwatch.errors import ConfigError
+from borgwatch.heartbeat import Heart, heartbeat_path
 from borgwatch.journal import Journal
 from borgwatch.logs import configure, get_logger, span_text
 from borgwatch.report import LogReport
@@ -38,7 +39,8 @@ async def _run(settings: Settings) -> None:
     try:
         if journal.recovered:
             log.error("journal.recovered", error=journal.recovered)
-        service = Service(settings, journal, report)
+        heart = Heart(heartbeat_path(settings.run, settings.state), settings.poll)
+        service = Service(settings, journal, report, heart=heart)
         for problem in service.rules.problems:
             log.error("rules.rejected", error=problem)
         _introduce(settings)
