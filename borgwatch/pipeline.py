@@ -20,7 +20,7 @@ from borgwatch.sources.tail import Batch, Tree
 
 __all__ = ["Pipeline", "Plan", "Step"]
 
-BUDGET = 1 << 20
+BUDGET = 1 << 18
 """Bytes read in one step from each directory."""
 _MAX_BEHIND = timedelta(hours=1)
 """How long reading may be behind before the dead-man's switch no longer waits for it."""

@@ -133,12 +133,12 @@ class Service:
         more = self._step()
         on_ready()
         while more and not self._stopping.is_set():
-            await asyncio.sleep(0)
+            await _let_others_run()
             more = self._step()
         on_caught_up()
         while not self._stopping.is_set():
             if more:
-                await asyncio.sleep(0)
+                await _let_others_run()
             else:
                 await waker.wait()
             for problem in waker.problems():
@@ -219,6 +219,12 @@ class Service:
         finally:
             for number in handlers:
                 loop.remove_signal_handler(number)
+
+
+async def _let_others_run() -> None:
+    """Give way between two steps, also to a signal: the loop needs three turns from its arrival to its handler."""
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 def _other_around(directory: Path, directories: Sequence[Path]) -> Path | None:
