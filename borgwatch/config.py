@@ -66,6 +66,7 @@ class TrueNASSettings:
     enabled: bool = False
     address: Address | None = None
     key: Secret | None = None
+    key_file: Path | None = None
     username: str | None = None
     verify: Verify | None = None
     ca_file: Path | None = None
@@ -318,6 +319,7 @@ def _read_secret_file(variable: str, path: Path, values: dict[str, object], prob
     if not text.strip():
         problems.append(f"{variable}: {path} is empty")
         return
+    values[f"{setting.key}_file"] = path
     _take(setting, _unquoted(text), variable, values, problems)
 
 

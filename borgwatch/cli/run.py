@@ -14,6 +14,7 @@ from borgwatch.heartbeat import Heart, heartbeat_path
 from borgwatch.journal import Journal
 from borgwatch.logs import configure, get_logger, span_text
 from borgwatch.report import LogReport
+from borgwatch.rights import needless_rights
 from borgwatch.service import Service
 
 __all__ = ["command"]
@@ -81,6 +82,8 @@ def _say_ready(settings: Settings, service: Service) -> None:
         expect=span_text(settings.expect) if settings.expect else "off",
         jobs=len({job for job, _ in service.pipeline.jobs}),
     )
+    for right in needless_rights(settings.watch, settings.truenas.key_file):
+        log.warning("rights.needless", note=right)
 
 
 def _say_deadman(settings: Settings, service: Service) -> None:
