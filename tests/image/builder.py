@@ -36,8 +36,8 @@ class Image:
 
     config: Mapping[str, Any]
     root: Path
-    layers: int
-    compressed: int  # bytes of the layers above the base, as a registry would hold them
+    own: int  # bytes of the layers above the base, compressed as a registry would hold them
+    whole: int  # the same with the base
 
 
 class Builder:
@@ -109,15 +109,17 @@ class Builder:
         base = json.loads(self.buildah("inspect", "--type", "image", BASE))
         above = len(inspected["OCIv1"]["rootfs"]["diff_ids"]) - len(base["OCIv1"]["rootfs"]["diff_ids"])
         root = Path(self.buildah("mount", self.buildah("from", IMAGE)))
-        return Image(inspected["Docker"]["config"], root, above, self._compressed(above))
+        sizes = self._compressed()
+        return Image(inspected["Docker"]["config"], root, sum(sizes[-above:]), sum(sizes))
 
-    def _compressed(self, above: int) -> int:
-        """Write the image out as for a registry, and weigh what lies above the base."""
+    def _compressed(self) -> list[int]:
+        """Write the image out as for a registry, and weigh its layers."""
         pushed = self._directory / "pushed"
         shutil.rmtree(pushed, ignore_errors=True)
         self.buildah("push", IMAGE, f"dir:{pushed}")
         layers = json.loads((pushed / "manifest.json").read_text())["layers"]
-        return sum(int(layer["size"]) for layer in layers[-above:])
+        assert all(layer["mediaType"].endswith("gzip") for layer in layers)
+        return [int(layer["size"]) for layer in layers]
 
 
 def _suite() -> str:
