@@ -62,6 +62,6 @@ USER 568:568
 VOLUME /state
 STOPSIGNAL SIGTERM
 # Degraded (TrueNAS is away) counts as healthy: a restart would not help. See `borgwatch healthcheck`.
-HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 CMD ["borgwatch", "healthcheck"]
+HEALTHCHECK --interval=60s --timeout=10s --start-period=60s --retries=3 CMD ["borgwatch", "healthcheck"]
 ENTRYPOINT ["borgwatch"]
 CMD ["run"]
