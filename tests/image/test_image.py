@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sqlite3
+import stat
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -71,6 +72,12 @@ def test_the_configuration_is_what_engines_need(image: Image) -> None:
     assert config["Volumes"] == {"/state": {}}
     labels = {name.rpartition(".")[2]: text for name, text in config["Labels"].items()}
     assert (labels["version"], labels["revision"], labels["licenses"]) == ("1.2.3", "abcdef", "MIT")
+
+
+def test_a_new_volume_takes_any_user_and_every_mount_has_its_place(image: Image) -> None:
+    """An engine gives a new volume the owner and mode that the image has in its place."""
+    assert stat.S_IMODE((image.root / "state").stat().st_mode) == 0o1777
+    assert all((image.root / name).is_dir() for name in ("watch", "rules", "config"))
 
 
 def test_there_is_no_installer_no_compiler_and_no_trace_of_the_build(image: Image) -> None:
