@@ -71,6 +71,7 @@ class TrueNASSettings:
     enabled: bool = False
     address: Address | None = None
     key: Secret | None = None
+    key_file: Path | None = None
     username: str | None = None
     verify: Verify | None = None
     ca_file: Path | None = None
@@ -119,6 +120,7 @@ class Settings:
     events_chosen: bool = False
     watch: tuple[Path, ...] = (Path("/watch"),)
     state: Path = Path("/state")
+    run: Path = Path("/tmp")  # noqa: S108 - `Heart` makes its file there in a way that nobody else can turn
     rules: tuple[Path, ...] = (Path("/rules"),)
     expect: tuple[Expectation, ...] = ()
     stalled_after: timedelta = timedelta(hours=24)
@@ -270,6 +272,7 @@ SETTINGS = (
     Setting("NOTIFY_EVENTS", "events", _events, "event names, `*` allowed", f"`{','.join(DEFAULT_EVENTS)}`"),
     Setting("BORGWATCH_WATCH", "watch", _paths, "directories to watch", "`/watch`"),
     Setting("BORGWATCH_STATE", "state", Path, "directory of the journal", "`/state`"),
+    Setting("BORGWATCH_RUN", "run", Path, "directory of the sign of life that `healthcheck` reads", "`/tmp`"),
     Setting("BORGWATCH_RULES", "rules", _paths, "directories with rule files of yours", "`/rules`"),
     Setting("BORGWATCH_EXPECT", "expect", _expect, "tell if no backup succeeded for so long, such as `26h`", "off"),
     Setting("BORGWATCH_STALLED_AFTER", "stalled_after", parse_span, "silence that makes a run stalled", "`24h`"),
@@ -333,6 +336,7 @@ def _read_secret_file(variable: str, path: Path, values: dict[str, object], prob
     if not text.strip():
         problems.append(f"{variable}: {path} is empty")
         return
+    values[f"{setting.key}_file"] = path
     _take(setting, _unquoted(text), variable, values, problems)
 
 

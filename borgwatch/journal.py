@@ -287,6 +287,11 @@ class Journal(Lookback):
         rows = self._read("SELECT alert, seq FROM alerts WHERE delivered < seq ORDER BY seq")
         return [Pending(decode(blob, Alert), seq) for blob, seq in rows]
 
+    def queue(self) -> int:
+        """How many alerts wait in the outbox."""
+        ((waiting,),) = self._read("SELECT count(*) FROM alerts WHERE delivered < seq")
+        return int(waiting)
+
     def mark_delivered(self, shown: Iterable[Pending], mailed: Iterable[Pending] = ()) -> None:
         """Note that what TrueNAS shows was read back and is what was asked for; or that it was mailed instead."""
         shown, mailed = list(shown), list(mailed)

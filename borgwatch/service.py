@@ -22,13 +22,16 @@ from borgwatch.courier import Courier
 from borgwatch.daily import Housekeeping
 from borgwatch.errors import JournalError
 from borgwatch.folding import repetitions
+from borgwatch.heartbeat import Heart, Link, TrueNASState
 from borgwatch.journal import Journal
 from borgwatch.judge import Judge
 from borgwatch.login import login_for, now
 from borgwatch.matching.load import RuleSet, load_rules
 from borgwatch.matching.matcher import Matcher
+from borgwatch.matching.templates import one_line
 from borgwatch.memory import DeliveryMemory
 from borgwatch.pipeline import Pipeline, Plan, Step
+from borgwatch.redact import redact
 from borgwatch.report import Report
 from borgwatch.roles import Roles, picks_in, wishes_in
 from borgwatch.rulefiles import RuleFiles
@@ -54,6 +57,7 @@ class Service:
         *,
         limits: Limits | None = None,
         rules: RuleSet | None = None,
+        heart: Heart | None = None,
     ) -> None:
         self._settings = settings
         self._journal = journal
@@ -72,6 +76,7 @@ class Service:
             journal,
             now,
         )
+        self._heart = heart
         self._stopping = asyncio.Event()
         self._waker: Waker | None = None
         self._client: Client | None = None
@@ -130,6 +135,8 @@ class Service:
             self._waker.close()
             with contextlib.suppress(JournalError):
                 self._housekeeping.stop()
+            if self._heart is not None:
+                self._heart.stop()
 
     def _delivery_tasks(self) -> list[asyncio.Task[None]]:
         login = login_for(self._settings.truenas, self._journal) if self._settings.truenas.enabled else None
@@ -161,12 +168,12 @@ class Service:
         step = self._step()
         on_ready()
         while step.more and not self._stopping.is_set():
-            await asyncio.sleep(0)
+            await _let_others_run()
             step = self._step()
         on_caught_up()
         while not self._stopping.is_set():
             if step.more:
-                await asyncio.sleep(0)
+                await _let_others_run()
             else:
                 await waker.wait(found=step.lines > 0)
             for problem in waker.problems():
@@ -180,9 +187,11 @@ class Service:
             step = self.pipeline.step(changed)
         except JournalError as error:
             self._report.problem("journal.failed", str(error))
+            self._beat(f"the journal cannot be written: {error}")
             return Step()
         except Exception as error:  # noqa: BLE001 - one line must not end the watching
             self._say_broken("pipeline", error)
+            self._beat(f"reading is broken: {type(error).__name__}: {error}")
             return Step()
         self._report.resolved("journal.failed")
         try:
@@ -191,6 +200,7 @@ class Service:
             self._say_broken("report", error)
         if step.alerts and self._courier is not None:
             self._courier.poke()
+        self._beat()
         self._keep_house()
         return step
 
@@ -209,6 +219,29 @@ class Service:
     def sources(self) -> dict[str, Path]:
         """The logs that are there now, and their paths."""
         return {source: path for tree in self._by_root.values() for source, path in tree.scan().items()}
+
+    def _beat(self, wrong: str = "") -> None:
+        """Leave a sign of life for `borgwatch healthcheck`; watching goes on without one."""
+        if self._heart is None:
+            return
+        try:
+            queue = self._journal.queue()
+        except JournalError as error:
+            queue, wrong = 0, wrong or f"the journal cannot be read: {error}"
+        try:
+            self._heart.beat(one_line(redact(wrong)), self._truenas_state(), queue, now(), time.monotonic())
+        except OSError as error:
+            self._report.problem("heartbeat.failed", f"{self._settings.run}: {error.strerror} (BORGWATCH_RUN)")
+        else:
+            self._report.resolved("heartbeat.failed")
+
+    def _truenas_state(self) -> TrueNASState:
+        if not self._settings.truenas.enabled:
+            return TrueNASState(Link.OFF)
+        if self._client is None:
+            return TrueNASState(Link.UNUSABLE)
+        session = self._client.session_now
+        return TrueNASState(Link.CONNECTED, session.ladder.rung.value) if session else TrueNASState(Link.AWAY)
 
     def reload(self) -> None:
         """Read the rule files again; broken ones leave the rules as they were. TrueNAS is tried at once, too.
@@ -245,6 +278,12 @@ class Service:
         finally:
             for number in handlers:
                 loop.remove_signal_handler(number)
+
+
+async def _let_others_run() -> None:
+    """Give way between two steps, also to a signal: the loop needs three turns from its arrival to its handler."""
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 def _other_around(directory: Path, directories: Sequence[Path]) -> Path | None:

@@ -40,6 +40,7 @@ EVERY: list[tuple[str, str, str, str, Any]] = [
     ("NOTIFY_EVENTS", "events", "backup.*, prune.failure", "events", EventFilter(("backup.*", "prune.failure"))),
     ("BORGWATCH_WATCH", "watch", "/a, /b c", "watch", (Path("/a"), Path("/b c"))),
     ("BORGWATCH_STATE", "state", "/s", "state", Path("/s")),
+    ("BORGWATCH_RUN", "run", "/t", "run", Path("/t")),
     ("BORGWATCH_RULES", "rules", "/r", "rules", (Path("/r"),)),
     ("BORGWATCH_EXPECT", "expect", "26h", "expect", (Expectation("*", "backup", timedelta(hours=26)),)),
     ("BORGWATCH_STALLED_AFTER", "stalled_after", "1.5d", "stalled_after", timedelta(hours=36)),

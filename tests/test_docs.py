@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shlex
+import subprocess
 from pathlib import Path
 
 import click
@@ -43,6 +45,42 @@ def test_the_readme_tells_of_every_command_and_each_has_help() -> None:
         assert f"`borgwatch {name}" in README
 
 
+def shell_blocks() -> list[object]:
+    """Every `sh` block of every document, also one that is indented, with the document's name."""
+    found: list[object] = []
+    for document in DOCUMENTS:
+        for indent, text in re.findall(r"^( *)```sh\n(.*?)^ *```", document.read_text(), re.MULTILINE | re.DOTALL):
+            block = "\n".join(line.removeprefix(indent) for line in text.splitlines())
+            found.append(pytest.param(block, id=f"{document.name}: {block.splitlines()[0][:40]}"))
+    return found
+
+
+@pytest.mark.parametrize("block", shell_blocks())
+def test_every_command_in_the_documents_is_one(block: str, tmp_path: Path) -> None:
+    """The shell parses it; borgwatch takes its arguments; Compose knows its service; the rest is on every machine."""
+    subprocess.run(["sh", "-n"], input=block, text=True, check=True)
+    (tmp_path / "watched.log").touch()
+    for line in block.splitlines():
+        words = shlex.split(line, comments=True)
+        if words[:3] == ["docker", "compose", "exec"]:
+            assert words[3] == "borgwatch", "the service of compose.yaml"
+            words = words[4:]
+        match words:
+            case ["./bw", "test" | "lint" | "tools" | "audit" | "sbom", *_]:
+                assert f"{words[1]})" in (ROOT / "bw").read_text()
+            case ["./bw" | "borgwatch", name, *arguments]:
+                command = cli.get_command(click.Context(cli), name)
+                assert command is not None, line
+                existing = [str(tmp_path / "watched.log") if word.startswith("/") else word for word in arguments]
+                command.make_context(name, existing)
+            case ["docker", "compose", "up", *options]:
+                assert set(options) <= {"-d", "--build"}
+            case ["export", *assignments]:
+                assert all(re.match(r"[A-Z_]+=", word) for word in assignments)
+            case _:
+                assert words == [] or words[0] in {"install", "docker"}, line
+
+
 def test_every_command_in_the_readme_exists() -> None:
     context = click.Context(cli)
     named = set(re.findall(r"^(?:\./bw|borgwatch) ([a-z]+)", "\n".join(blocks("sh")), re.MULTILINE))
@@ -70,7 +108,7 @@ def test_the_settings_file_in_the_readme_is_sound(tmp_path: Path) -> None:
 
 
 def test_the_environment_in_the_readme_is_sound(tmp_path: Path) -> None:
-    (text,) = [block for block in blocks("sh") if "export" in block]
+    (text,) = [block for block in blocks("sh") if "export NOTIFY" in block]
     key = tmp_path / "truenas-api-key"
     key.write_text("1-abcdef\n")
     environment = dict(re.findall(r"^export (\w+)=(.*)$", text, re.MULTILINE))

@@ -33,6 +33,7 @@ _COMMANDS = {
     "replay": ("replay", "Judge old logs; nothing is sent."),
     "explain": ("explain", "Why a line did or did not match."),
     "rules": ("rules", "List the rules, run their samples, print their schema."),
+    "healthcheck": ("healthcheck", "Say whether the service is alive, for a container's health check."),
     "simulate": ("simulate", "Run the simulated TrueNAS as a server."),
 }
 _ALIASES = {"doctor": "check"}

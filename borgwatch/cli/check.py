@@ -17,6 +17,7 @@ from borgwatch.login import now
 from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
 from borgwatch.model import Line, Position
+from borgwatch.rights import needless_rights
 from borgwatch.roles import Roles, picks_in
 from borgwatch.runs import Limits
 from borgwatch.samples import run_samples
@@ -45,6 +46,7 @@ def command(send: bool, as_json: bool) -> int:
     matcher = _check_rules(settings, steps)
     _check_state(settings, steps)
     _check_sources(settings, matcher, steps)
+    _check_rights(settings, steps)
     check_truenas(settings, steps, send=send)
     return steps.exit_code
 
@@ -89,6 +91,14 @@ def _check_sources(settings: Settings, matcher: Matcher, steps: Steps) -> None:
                     steps.ok("sources", _what_it_says(path, judge))
             if len(files) > _MANY:
                 steps.ok("sources", f"and {len(files) - _MANY} more files in {directory}")
+
+
+def _check_rights(settings: Settings, steps: Steps) -> None:
+    found = needless_rights(settings.watch, settings.truenas.key_file)
+    for right in found:
+        steps.note("access", right)
+    if not found:
+        steps.ok("access", "no more than needed: nothing that is watched can be written, no key of a backup read")
 
 
 def _files(directory: Path) -> list[Path]:

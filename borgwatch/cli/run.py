@@ -14,11 +14,13 @@ from borgwatch import __version__
 from borgwatch.config import Settings, load, state_is_watched
 from borgwatch.deadman import expected
 from borgwatch.errors import ConfigError
+from borgwatch.heartbeat import Heart, heartbeat_path
 from borgwatch.journal import Journal
 from borgwatch.logs import configure, get_logger, span_text
 from borgwatch.matching.load import load_rules
 from borgwatch.model import Position
 from borgwatch.report import LogReport
+from borgwatch.rights import needless_rights
 from borgwatch.service import Service
 
 __all__ = ["command"]
@@ -53,7 +55,8 @@ async def _run(settings: Settings) -> None:
         if journal.recovered:
             log.error("journal.recovered", error=journal.recovered)
         positions = journal.positions()
-        service = Service(settings, journal, report, rules=rules)
+        heart = Heart(heartbeat_path(settings.run, settings.state), settings.poll)
+        service = Service(settings, journal, report, rules=rules, heart=heart)
         for problem in service.rules.problems:
             log.error("rules.rejected", error=problem)
         _introduce(settings)
@@ -100,6 +103,8 @@ def _say_ready(settings: Settings, service: Service, positions: Mapping[str, Pos
         notify=",".join(settings.events.patterns),
         expect=",".join(f"{row.job}:{row.operation}:{span_text(row.within)}" for row in expect) or "off",
     )
+    for right in needless_rights(settings.watch, settings.truenas.key_file):
+        log.warning("rights.needless", note=right)
 
 
 def _say_source(service: Service, source: str, path: Path, position: Position | None) -> None:

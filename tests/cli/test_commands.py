@@ -279,8 +279,9 @@ async def test_check_walks_every_step_and_sends_a_real_alert(nas: Simulator, tmp
     steps = [json.loads(line) for line in done.out.splitlines()]
     assert done.code == 0, done.out
     assert [(step["step"], step["result"]) for step in steps] == [
-        ("settings", "ok"), ("rules", "ok"), ("state", "ok"), ("sources", "ok"), ("resolve", "ok"),
-        ("connect", "ok"), ("tls", "ok"), ("tls", "note"), ("login", "ok"), ("rights", "ok"), ("classes", "ok"),
+        ("settings", "ok"), ("rules", "ok"), ("state", "ok"), ("sources", "ok"), ("access", "note"),
+        ("resolve", "ok"), ("connect", "ok"), ("tls", "ok"), ("tls", "note"), ("login", "ok"), ("rights", "ok"),
+        ("classes", "ok"),
         ("services", "ok"), ("mail", "ok"), ("delivery", "ok"), ("alert", "ok"), ("alert", "ok"),
     ]  # fmt: skip
     assert "(job nas): last event backup.failure" in next(step for step in steps if step["step"] == "sources")["what"]
