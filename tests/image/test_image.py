@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from borgwatch.schema import MIGRATIONS, Journal
+from borgwatch.journal import Journal
+from borgwatch.schema import MIGRATIONS
 from borgwatch.truenas.simulator import Simulator
 from tests.image.builder import Image
 from tests.image.container import Host, finished, started
