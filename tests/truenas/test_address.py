@@ -40,7 +40,8 @@ def test_the_url_is_always_that_of_the_current_api_over_tls(text: str, url: str,
         ("wss://", "no host"),
         ("wss:///api", "no host"),
         ("ftp://nas", "cannot begin with ftp://"),
-        ("unix:///run/middleware", "cannot begin with unix://"),
+        ("unix://", "by its absolute path"),
+        ("unix:middlewared.sock", "by its absolute path"),
         ("wss://user:pass@nas", "NOTIFY_TRUENAS_API_KEY"),
         ("wss://user@nas", "NOTIFY_TRUENAS_API_KEY"),
         ("wss://nas:99999", "is not an address"),
@@ -60,6 +61,12 @@ def test_an_address_that_cannot_be_is_refused_with_the_reason(text: str, says: s
         parse_address(text)
 
     assert "pass" not in str(caught.value).replace("password", "")
+
+
+def test_a_unix_socket_is_named_by_its_path() -> None:
+    address = parse_address("unix:///run/middleware/middlewared.sock")
+
+    assert address.unix == str(address) == "/run/middleware/middlewared.sock"
 
 
 LOOPBACK = ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1", "::1%lo"]

@@ -85,7 +85,7 @@ async def _answer_and_close(stub: Stub, connection: ServerConnection, call: dict
 
 async def test_sessions_that_never_hold_back_off_too(pauses: list[float]) -> None:
     """Each login is audited, and more than 20 a minute lock us out."""
-    async with Stub({"system.version": _answer_and_close}) as stub, _kept_up(stub.url) as (_, witness):
+    async with Stub({"alert.list_categories": _answer_and_close}) as stub, _kept_up(stub.url) as (_, witness):
         await witness.until(lambda witness: len(witness.losses) == 8)
 
     assert witness.failures == []
@@ -95,7 +95,7 @@ async def test_sessions_that_never_hold_back_off_too(pauses: list[float]) -> Non
 
 async def test_a_session_that_held_is_replaced_soon(pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "STEADY", 0.0)
-    async with Stub({"system.version": _answer_and_close}) as stub, _kept_up(stub.url) as (_, witness):
+    async with Stub({"alert.list_categories": _answer_and_close}) as stub, _kept_up(stub.url) as (_, witness):
         await witness.until(lambda witness: len(witness.losses) == 8)
 
     assert all(delay <= 1 for delay in pauses)
