@@ -22,6 +22,7 @@ from borgwatch.truenas.connection import Connection, open_connection
 from borgwatch.truenas.delivery import Mailed, deliver
 from borgwatch.truenas.errors import Redirected, TrueNASError, Unreachable
 from borgwatch.truenas.ladder import Rung
+from borgwatch.truenas.policies import NEVER, policies
 from borgwatch.truenas.session import Login, Session, follow_redirect, log_in
 from borgwatch.truenas.trust import ends_soon
 
@@ -152,25 +153,19 @@ async def _guarded(steps: Steps, name: str, work: Any) -> None:
 
 async def _check_classes(session: Session, steps: Steps) -> None:
     """Look at the policies of our classes: what a policy hides or holds back never comes, or comes late."""
-    config = await session.call("alertclasses.config")
-    classes = config.get("classes") if isinstance(config, dict) else None
     names = sorted(session.classes.names)
-    policies = {name: _policy(classes, name) for name in names}
-    for name, policy in policies.items():
-        if policy == "NEVER":
+    policy_of = await policies(session)
+    for name in names:
+        policy = policy_of.get(name)
+        if policy == NEVER:
             steps.wrong(
                 "classes",
                 f"{name} has the policy NEVER (System > Alert Settings): nothing received, and nothing shown, of it",
             )
         elif policy in _LATE:
             steps.note("classes", f"{name} has the policy {policy}: shown at once, but sent on only then")
-    if "NEVER" not in policies.values():
+    if not any(policy_of.get(name) == NEVER for name in names):
         steps.ok("classes", f"{', '.join(names)} are there")
-
-
-def _policy(classes: Any, name: str) -> str:
-    settings = classes.get(name) if isinstance(classes, dict) else None
-    return str(settings.get("policy", "")) if isinstance(settings, dict) else ""
 
 
 async def _check_services(session: Session, steps: Steps) -> None:

@@ -5,6 +5,9 @@ calls at a time, and looks again. Only that second look makes a `Delivered`. It 
 alerts at any time: what is shown already is left alone, so a crash between delivery and its record shows nothing
 twice.
 
+An alert class that its policy hides (`NEVER`) is not in the list, yet its alerts stand again when the policy is
+another: there what was raised is deleted by its key, unseen.
+
 Where this TrueNAS or this key takes no alerts, they go `down_the_ladder` and become mails. Those are never left alone:
 whoever carries many writes each down before the next. `deliver_all` does both for a few.
 """
@@ -12,14 +15,23 @@ whoever carries many writes each down before the next. `deliver_all` does both f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from borgwatch.model import Alert
-from borgwatch.truenas.alerts import Bell, ClassChoice, Listed, alert_text_for
-from borgwatch.truenas.errors import CallFailed, ConnectionLost, NoAnswer, NotShown, TrueNASError, Verdict
+from borgwatch.truenas.alerts import CLASSES, AlertClass, Bell, ClassChoice, Listed, alert_text_for
+from borgwatch.truenas.errors import (
+    INVALID_PARAMS,
+    CallFailed,
+    ConnectionLost,
+    NoAnswer,
+    NotShown,
+    TrueNASError,
+    Verdict,
+)
 from borgwatch.truenas.ladder import Rung
 from borgwatch.truenas.mail import Mailed, send_mail
+from borgwatch.truenas.policies import NEVER, policies
 from borgwatch.truenas.session import Session
 
 __all__ = ["Delivered", "Mailed", "Todo", "deliver", "deliver_all", "down_the_ladder", "lost", "show_all", "todo"]
@@ -81,9 +93,10 @@ async def show_all(session: Session, alerts: Sequence[Alert]) -> list[Delivered 
     """Make TrueNAS show what `alerts` (of different keys) ask for; returns the proof of each, or why there is none."""
     try:
         before = await _listed(session)
+        hidden = await _hidden(session)
     except TrueNASError as error:
         return [error for _ in alerts]
-    errors = await _attempt_all(session, alerts, before)
+    errors = await _attempt_all(session, alerts, before, hidden)
     try:
         after = await _listed(session)
     except TrueNASError as error:
@@ -95,7 +108,7 @@ async def down_the_ladder(
     session: Session, alert: Alert, result: Delivered | TrueNASError
 ) -> Delivered | Mailed | TrueNASError:
     """Mail what can not be shown, and the end of what was mailed; `result` is what `show_all` made of the alert."""
-    if isinstance(result, NotShown) and alert.raised:
+    if isinstance(result, NotShown) and result.verdict is Verdict.RETRY_LATER and alert.raised:
         result = await _with_policy(session, alert, result)
     why = session.ladder.no_alert if _is_no_way(result) else ""
     if isinstance(result, NotShown) and result.verdict is Verdict.USER:
@@ -126,23 +139,34 @@ def _hopeless(session: Session) -> CallFailed:
     return CallFailed(f"{ladder.no_alert}; and {ladder.no_mail}", Verdict.USER, -32001, None, "")
 
 
-async def _with_policy(session: Session, alert: Alert, error: NotShown) -> NotShown:
-    """Look whether a policy hides the class of an alert that is not shown: then no other try will show it."""
-    name = session.classes.class_for(alert).name
+async def _hidden(session: Session) -> list[AlertClass]:
+    """List the classes whose alerts are not in `alert.list`; none where this key could not have raised them."""
+    if session.ladder.rung is not Rung.ALERT:
+        return []
     try:
-        config = await session.call("alertclasses.config")
-    except TrueNASError:
-        return error
-    classes = config.get("classes") if isinstance(config, dict) else None
-    settings = classes.get(name) if isinstance(classes, dict) else None
-    if not isinstance(settings, dict) or settings.get("policy") != "NEVER":
-        return error
-    hidden = NotShown(
-        f"the alert class {name} has the policy NEVER in TrueNAS (System > Alert Settings), which hides its alerts"
-        " everywhere; choose another policy, or another class (NOTIFY_TRUENAS_CLASSES)"
+        policy_of = await policies(session)
+    except CallFailed:
+        return []
+    return [alert_class for name, alert_class in CLASSES.items() if policy_of.get(name) == NEVER]
+
+
+async def _with_policy(session: Session, alert: Alert, error: NotShown) -> TrueNASError:
+    """Look whether a policy hides the class of an alert that is not shown: then no other try will show it.
+
+    It is taken back, so that it does not stand there for good once the policy is another one.
+    """
+    wanted = session.classes.class_for(alert)
+    try:
+        if wanted not in await _hidden(session):
+            return error
+        await _delete(session, wanted, alert.key)
+    except TrueNASError as failed:
+        return failed
+    return NotShown(
+        f"the alert class {wanted.name} has the policy NEVER in TrueNAS (System > Alert Settings), which hides its"
+        " alerts everywhere; choose another policy, or another class (NOTIFY_TRUENAS_CLASSES)",
+        Verdict.USER,
     )
-    hidden.verdict = Verdict.USER
-    return hidden
 
 
 async def lost(session: Session, alerts: Sequence[Alert]) -> list[Alert]:
@@ -157,7 +181,9 @@ async def lost(session: Session, alerts: Sequence[Alert]) -> list[Alert]:
     return [a for a in alerts if not classes.class_for(a).erased_by_dismiss and not bell.under(a.key)]
 
 
-async def _attempt_all(session: Session, alerts: Sequence[Alert], before: Bell) -> list[TrueNASError | None]:
+async def _attempt_all(
+    session: Session, alerts: Sequence[Alert], before: Bell, hidden: Collection[AlertClass]
+) -> list[TrueNASError | None]:
     """Bring all about, a few at a time; once the connection fails one of them, the rest is not tried."""
     slots = asyncio.Semaphore(AT_ONCE)
     broken: list[TrueNASError] = []
@@ -167,7 +193,7 @@ async def _attempt_all(session: Session, alerts: Sequence[Alert], before: Bell) 
             if broken:
                 return broken[0]
             try:
-                await _bring_about(session, alert, todo(alert, before.under(alert.key), session.classes))
+                await _bring_about(session, alert, todo(alert, before.under(alert.key), session.classes), hidden)
             except TrueNASError as error:
                 if isinstance(error, ConnectionLost | NoAnswer):
                     broken.append(error)
@@ -186,7 +212,7 @@ async def _listed(session: Session) -> Bell:
     return Bell(entries)
 
 
-async def _bring_about(session: Session, alert: Alert, work: Todo) -> None:
+async def _bring_about(session: Session, alert: Alert, work: Todo, hidden: Collection[AlertClass]) -> None:
     """Remove, and wait for it: a removal that is still under way would swallow the notification of what follows."""
     if work.create and session.ladder.no_alert:
         raise CallFailed(session.ladder.no_alert, Verdict.UNSUPPORTED, 0, None, "")
@@ -194,20 +220,29 @@ async def _bring_about(session: Session, alert: Alert, work: Todo) -> None:
         if listed.alert_class.erased_by_dismiss:
             await session.call("alert.dismiss", listed.uuid)
         else:
-            key = listed.alert_class.stored_key(alert.key)
-            await session.run_job("alert.oneshot_delete", listed.alert_class.name, key)
+            await _delete(session, listed.alert_class, alert.key)
+    for alert_class in hidden:  # whether there is anything cannot be seen; what is not there is no failure
+        if not (alert.raised and alert_class is session.classes.class_for(alert)):
+            await _delete(session, alert_class, alert.key)
     if work.create:
         await _create(session, alert)
 
 
+async def _delete(session: Session, alert_class: AlertClass, key: str) -> None:
+    await session.run_job("alert.oneshot_delete", alert_class.name, alert_class.stored_key(key))
+
+
 async def _create(session: Session, alert: Alert) -> None:
-    """Raise an alert; where TrueNAS says that it never will, the ladder loses this rung for the session."""
+    """Raise an alert; where TrueNAS says that it takes none at all, the ladder loses this rung for the session."""
     wanted = session.classes.class_for(alert)
     try:
         await session.run_job("alert.oneshot_create", wanted.name, wanted.arguments(alert.key, alert_text_for(alert)))
     except CallFailed as error:
-        if error.verdict in (Verdict.USER, Verdict.UNSUPPORTED):
-            session.ladder = session.ladder.without_alert(str(error))
+        if not _is_no_way(error):
+            raise
+        if error.code == INVALID_PARAMS or "alert class" in error.reason:  # the other classes may well be taken
+            raise NotShown(f"{error}; choose another alert class (NOTIFY_TRUENAS_CLASSES)", Verdict.USER) from None
+        session.ladder = session.ladder.without_alert(str(error))
         raise
 
 

@@ -113,9 +113,11 @@ class NoAnswer(TrueNASError):
 
 
 class NotShown(TrueNASError):
-    """The alert was accepted, yet it is not shown."""
+    """The alert is not shown, though it was accepted; with the verdict USER, because its class cannot be had here."""
 
-    verdict = Verdict.RETRY_LATER
+    def __init__(self, message: str, verdict: Verdict = Verdict.RETRY_LATER) -> None:
+        super().__init__(message)
+        self.verdict = verdict
 
 
 class CallFailed(TrueNASError):

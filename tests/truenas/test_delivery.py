@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from borgwatch.model import Level
-from borgwatch.truenas.delivery import Delivered
+from borgwatch.truenas.delivery import Delivered, Mailed, deliver
 from borgwatch.truenas.errors import CallFailed, ConnectionLost, NoAnswer, NotShown, TrueNASError, Verdict
 from borgwatch.truenas.ladder import Ladder, Rung
 from borgwatch.truenas.simulator import Key, Simulator
@@ -156,7 +156,7 @@ async def test_clearing_what_is_not_there_is_proven_by_a_look(release: str) -> N
     async with simulator(release) as nas, session_with(nas) as session:
         before = len(nas.calls)
         assert await show(session, cleared()) == Delivered(raised=False)
-        assert set(methods(nas)[before:]) == {"alert.list"}
+        assert set(methods(nas)[before:]) == {"alert.list", "alertclasses.config"}
 
 
 @all_releases
@@ -301,6 +301,78 @@ async def test_a_class_whose_policy_is_never_is_not_shown(release: str) -> None:
 
         assert caught.value.verdict is Verdict.USER
         assert session.ladder.rung is Rung.ALERT, "the other classes are still shown"
+
+
+@all_releases
+@pytest.mark.parametrize("name", BY_CLASS)
+async def test_an_alert_that_a_policy_hides_is_cleared_all_the_same(release: str, name: str) -> None:
+    """Or it would stand again, and for good, when the policy is set back."""
+    async with simulator(release) as nas, session_with(nas) as session:
+        await show(session, BY_CLASS[name])
+        nas.set_policy(name, "NEVER")
+
+        assert await show(session, cleared()) == Delivered(raised=False)
+
+        nas.set_policy(name, "IMMEDIATELY")
+        assert nas.alerts == []
+
+
+@both_ways
+async def test_what_was_mailed_because_a_policy_hides_it_is_not_left_behind(release: str) -> None:
+    async with simulator(release) as nas, session_with(nas) as session:
+        nas.set_policy("CloudBackupTaskFailed", "NEVER")
+
+        assert isinstance(await deliver(session, FAILED), Mailed)
+
+        nas.set_policy("CloudBackupTaskFailed", "IMMEDIATELY")
+        assert nas.alerts == []
+
+
+@both_ways
+async def test_a_hidden_alert_does_not_outlive_the_one_that_takes_its_place(release: str) -> None:
+    async with simulator(release) as nas, session_with(nas) as session:
+        await show(session, WARNED)
+        nas.set_policy("ScrubNotStarted", "NEVER")
+
+        await show(session, FAILED)
+
+        nas.set_policy("ScrubNotStarted", "IMMEDIATELY")
+        assert [klass for klass, _ in _shown(nas)] == ["CloudBackupTaskFailed"]
+
+
+@both_ways
+async def test_a_policy_that_is_set_at_this_moment_leaves_nothing_behind(release: str) -> None:
+    """Between the look at the policies and the creation."""
+    async with simulator(release) as nas, session_with(nas) as session:
+        nas.faults.process_alerts_delay = 0.2
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(deliver(session, FAILED))
+            await nas.changed(creations)
+            nas.set_policy("CloudBackupTaskFailed", "NEVER")
+        assert isinstance(task.result(), Mailed)
+
+        nas.set_policy("CloudBackupTaskFailed", "IMMEDIATELY")
+        assert nas.alerts == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": -32602, "message": "Invalid params", "data": {"error": 22, "reason": "[EINVAL] no such argument"}},
+        {"code": -32001, "message": "m", "data": {"error": 14, "reason": "[EFAULT] Invalid alert class: 'X'"}},
+        {"code": -32001, "message": "m", "data": {"error": 14, "reason": "'X' is not a one-shot alert class"}},
+    ],
+    ids=["arguments", "unknown", "not one-shot"],
+)  # fmt: skip
+async def test_a_class_that_is_not_taken_is_mailed_and_the_others_are_still_shown(error: dict[str, Any]) -> None:
+    async with simulator(NEW) as nas, session_with(nas) as session:
+        nas.faults.error["alert.oneshot_create"] = error
+        mailed = await deliver(session, FAILED)
+        del nas.faults.error["alert.oneshot_create"]
+
+        assert isinstance(mailed, Mailed)
+        assert session.ladder.rung is Rung.ALERT
+        await show(session, alert("a warning", key=KEY + "x", level=Level.WARNING))
 
 
 @all_releases
