@@ -14,7 +14,7 @@ from typing import Protocol
 from borgwatch.journal import Pending
 from borgwatch.model import Alert
 from borgwatch.truenas.client import RETRY_LATER, Client, back_off
-from borgwatch.truenas.delivery import Delivered, Mailed, down_the_ladder, lost, show_all
+from borgwatch.truenas.delivery import Delivered, Mailed, down_the_ladder, look_again, show_all
 from borgwatch.truenas.errors import (
     NOT_AUTHENTICATED,
     CallFailed,
@@ -48,6 +48,9 @@ class Outbox(Protocol):
     def mark_lost(self, alert: Alert) -> None:
         """Put a delivered alert back."""
 
+    def mark_dismissed(self, key: str) -> None:
+        """Note that a delivered alert is not to be shown any more, unless something new happens."""
+
 
 class Receipts(Protocol):
     """Who wants to know what became of an alert."""
@@ -78,6 +81,7 @@ class Courier:
         self._refused: set[int] = set()  # what this session has no right to do: rights are read at the login
         self._look_for_lost = False
         self._shown: dict[str, str] = {}
+        self._dismissed: set[str] = set()
         client.on_ready = self.reconnected
         client.subscriptions.add("alert.list", self._heard, lambda _: None)
 
@@ -102,7 +106,8 @@ class Courier:
         if event.change == "removed" or event.fields.get("dismissed") is True:
             key = self._shown.pop(str(event.row_id), None)
             if key is not None:
-                self._receipts.dismissed(key)
+                self._dismissed.add(key)
+                self._poked.set()
 
     async def run(self) -> None:
         """Carry alerts until cancelled."""
@@ -111,7 +116,8 @@ class Courier:
             self._poked.clear()
             retry_in = None
             if self._look_for_lost:
-                await self._put_lost_back()
+                await self._look_again()
+            self._note_dismissals()
             if self._outbox.pending():
                 await self._client.session()
                 retry_in = await self._round(next(delays))
@@ -119,18 +125,29 @@ class Courier:
                 delays = back_off()
             await self._wait(retry_in)
 
-    async def _put_lost_back(self) -> None:
+    async def _look_again(self) -> None:
+        """See in a new session what users dismissed meanwhile, and put back what TrueNAS has lost."""
         session, standing = self._client.session_now, self._outbox.standing()
         if session is None or not standing:
             self._look_for_lost = session is None
             return
         try:
-            gone = await lost(session, standing)
+            found = await look_again(session, standing)
         except TrueNASError:
             return  # whoever delivers next will meet it, and a new session looks again
         self._look_for_lost = False
-        for alert in gone:
-            self._outbox.mark_lost(alert)
+        self._shown.update(found.shown)
+        self._dismissed |= found.dismissed
+        for alert in found.lost:
+            if alert.key not in self._dismissed:
+                self._outbox.mark_lost(alert)
+
+    def _note_dismissals(self) -> None:
+        """Write dismissals down before anybody is told: what a crash of TrueNAS loses of them is not raised again."""
+        while self._dismissed:
+            key = self._dismissed.pop()
+            self._outbox.mark_dismissed(key)
+            self._receipts.dismissed(key)
 
     async def _round(self, delay: float) -> float | None:
         """Try every pending alert that is due; returns after how many seconds to try again, None if all are done."""
@@ -153,6 +170,7 @@ class Courier:
         began = time.monotonic()
         keys = {item.alert.key for item in batch}
         self._shown = {uuid: key for uuid, key in self._shown.items() if key not in keys}  # what follows is our doing
+        self._dismissed -= keys  # overtaken by something new
         shown: list[tuple[Pending, Delivered | Mailed]] = []
         failed: list[tuple[Pending, TrueNASError]] = []
         for item, first in zip(batch, await show_all(session, [item.alert for item in batch]), strict=True):

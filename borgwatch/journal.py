@@ -305,7 +305,7 @@ class Journal(Lookback):
                 self._say_delivery(database, "mailed" if is_told else "quiet", item.alert.event_id)
 
     def standing(self) -> list[Alert]:
-        """The alerts that TrueNAS was seen to show."""
+        """The alerts that TrueNAS was seen to show, and that no user has dismissed since."""
         rows = self._read("SELECT alert FROM alerts WHERE delivered = seq AND shown ORDER BY seq")
         return [alert for (blob,) in rows if (alert := decode(blob, Alert)).raised]
 
@@ -314,6 +314,11 @@ class Journal(Lookback):
         with self._transaction() as database:
             database.execute("UPDATE alerts SET delivered = 0 WHERE key = ?", (alert.key,))
             self._say_delivery(database, "waiting", alert.event_id)
+
+    def mark_dismissed(self, key: str) -> None:
+        """Note that a user dismissed an alert: it is not missed any more, unless something new came up meanwhile."""
+        with self._transaction() as database:
+            database.execute("UPDATE alerts SET shown = 0 WHERE key = ? AND delivered = seq", (key,))
 
     # -- looking after itself ---------------------------------------------------------------------------------
 

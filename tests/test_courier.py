@@ -70,6 +70,10 @@ class Outbox:
         """Put a delivered alert back."""
         self.put(self._delivered.pop(alert.key))
 
+    def mark_dismissed(self, key: str) -> None:
+        """Miss an alert no more."""
+        self._delivered.pop(key, None)
+
 
 class Site:
     """A client and a courier at work."""
@@ -518,6 +522,39 @@ async def test_an_alert_that_truenas_lost_in_a_crash_is_raised_again() -> None:
 
         await site.until(lambda witness: len(witness.proofs) == 2)
         assert len(nas.alerts) == 1
+
+
+@pytest.mark.parametrize("when", ["heard", "in a later session", "while nobody listened"])
+async def test_31_a_dismissal_outlives_a_crash_that_loses_the_alert(when: str) -> None:
+    """It is written down when it is heard, and when the next session sees it; something new is shown again."""
+    journal = _JournalWithPut(":memory:")
+    try:
+        async with simulator(NEW, rate_limit=None) as nas, _at_work(nas.url, journal) as site:
+            site.put(_of(1), _of(2))
+            await site.until(lambda witness: len(witness.proofs) == 2)
+            (uuid,) = (entry["uuid"] for entry in nas.alerts if entry["args"]["name"] == "failed 1")
+            if when == "while nobody listened":
+                nas.dismiss(uuid)
+                site.courier._shown.clear()  # as if the event was lost with its connection
+            if when != "heard":
+                looks = methods(nas).count("alert.list")
+                await nas.disconnect_all(None)
+                await nas.changed(lambda nas: methods(nas).count("alert.list") > looks)
+            if when == "in a later session":
+                while not site.courier._shown:  # noqa: ASYNC110 - nothing tells of the look; the suite has a time limit
+                    await asyncio.sleep(0.01)
+            if when != "while nobody listened":
+                nas.dismiss(uuid)
+            await site.until(lambda witness: witness.dismissals == [_of(1).key])
+
+            await nas.reboot(lose_alerts=True)
+            await site.until(lambda witness: len(witness.proofs) == 3)
+            assert _texts(nas) == {"failed 2"}
+
+            site.put(_of(1, "failed anew"))
+            await nas.changed(lambda nas: _texts(nas) == {"failed 2", "failed anew 1"})
+    finally:
+        journal.close()
 
 
 async def test_an_alert_that_the_user_may_have_dismissed_is_not_raised_again() -> None:

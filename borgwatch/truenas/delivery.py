@@ -15,8 +15,8 @@ whoever carries many writes each down before the next. `deliver_all` does both f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from borgwatch.model import Alert
 from borgwatch.truenas.alerts import CLASSES, AlertClass, Bell, ClassChoice, Listed, alert_text_for
@@ -34,7 +34,18 @@ from borgwatch.truenas.mail import Mailed, send_mail
 from borgwatch.truenas.policies import NEVER, policies
 from borgwatch.truenas.session import Session
 
-__all__ = ["Delivered", "Mailed", "Todo", "deliver", "deliver_all", "down_the_ladder", "lost", "show_all", "todo"]
+__all__ = [
+    "Delivered",
+    "Found",
+    "Mailed",
+    "Todo",
+    "deliver",
+    "deliver_all",
+    "down_the_ladder",
+    "look_again",
+    "show_all",
+    "todo",
+]
 
 AT_ONCE = 8
 """Calls under way at a time: TrueNAS runs ten of a connection and refuses the twenty-first."""
@@ -73,6 +84,19 @@ def todo(alert: Alert, shown: Sequence[Listed], classes: ClassChoice) -> Todo:
         return Todo(tuple(remove))
     remove += [listed for listed in standing if alert.renotify or listed.dismissed]
     return Todo(tuple(remove), create=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What became of alerts: `shown` still (uuid to key), `dismissed` by a user (keys), or `lost`.
+
+    Lost is what is gone although nobody can have taken it away. Only of a class that a dismissal hides but does not
+    erase can that be said: of the others, the user may have dismissed them, and that is to be respected.
+    """
+
+    shown: Mapping[str, str] = field(default_factory=dict)
+    dismissed: frozenset[str] = frozenset()
+    lost: tuple[Alert, ...] = ()
 
 
 async def deliver(session: Session, alert: Alert) -> Delivered | Mailed:
@@ -169,16 +193,17 @@ async def _with_policy(session: Session, alert: Alert, error: NotShown) -> TrueN
     )
 
 
-async def lost(session: Session, alerts: Sequence[Alert]) -> list[Alert]:
-    """Find the alerts that were shown and are gone although nobody can have taken them away.
-
-    Only of a class that a dismissal hides but does not erase can that be said: of the others, the user may have
-    dismissed them, and that is to be respected.
-    """
+async def look_again(session: Session, alerts: Sequence[Alert]) -> Found:
+    """Look what became of alerts that were shown in an earlier session."""
     if session.ladder.rung is not Rung.ALERT:
-        return []
+        return Found()
     bell, classes = await _listed(session), session.classes
-    return [a for a in alerts if not classes.class_for(a).erased_by_dismiss and not bell.under(a.key)]
+    under = [(alert, listed) for alert in alerts for listed in bell.under(alert.key)]
+    return Found(
+        shown={listed.uuid: alert.key for alert, listed in under if not listed.dismissed},
+        dismissed=frozenset(alert.key for alert, listed in under if listed.dismissed),
+        lost=tuple(a for a in alerts if not classes.class_for(a).erased_by_dismiss and not bell.under(a.key)),
+    )
 
 
 async def _attempt_all(

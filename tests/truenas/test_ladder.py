@@ -6,7 +6,7 @@ import pytest
 
 from borgwatch.model import Level
 from borgwatch.truenas.alerts import ClassChoice
-from borgwatch.truenas.delivery import Delivered, Mailed, deliver, lost
+from borgwatch.truenas.delivery import Delivered, Found, Mailed, deliver, look_again
 from borgwatch.truenas.errors import CallFailed, Verdict
 from borgwatch.truenas.ladder import Ladder, Rung, ladder_for
 from borgwatch.truenas.mail import mail_of
@@ -162,7 +162,7 @@ async def test_what_was_mailed_is_not_looked_for_under_the_bell() -> None:
     async with simulator("27-master") as nas, session_with(nas) as session:
         await deliver(session, alert())
 
-        assert await lost(session, [alert()]) == []
+        assert await look_again(session, [alert()]) == Found()
 
 
 async def test_a_mail_holds_no_secret_and_no_control_character() -> None:
