@@ -8,7 +8,7 @@ from datetime import datetime
 
 from borgwatch.model import FieldValue, Level, Outcome, Phase, Signal
 
-__all__ = ["ON_PURPOSE", "RANK", "Evidence", "Run", "Stream", "evidence_of", "resolve", "with_signal"]
+__all__ = ["ON_PURPOSE", "RANK", "Evidence", "Run", "Stream", "depth_of", "evidence_of", "resolve", "with_signal"]
 
 ON_PURPOSE = 50
 """The weight from which a line that says "skipped" explains what goes wrong after it (a stop on purpose)."""
@@ -185,10 +185,15 @@ def _how_far(run: Run, signal: Signal) -> tuple[int | None, str]:
     listed = signal.captured.get(LISTED)
     if not isinstance(listed, str):
         return run.top, run.stage if signal.outcome is not None or signal.phase is not Phase.DETAIL else ""
-    depth = listed.rstrip("/").count("/")
+    depth = depth_of(listed)
     if run.top is not None and depth > run.top:
         return run.top, ""
     return depth, FINISHED
+
+
+def depth_of(directory: str) -> int:
+    """Say how deep a directory lies."""
+    return directory.rstrip("/").count("/")
 
 
 def evidence_of(signal: Signal) -> Evidence | None:

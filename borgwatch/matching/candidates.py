@@ -6,12 +6,14 @@ change nothing: judged or not, the same events come of them.
 Most lines of a backup's log are noise of two kinds. Lines that no rule can match are told by what they lack: every rule
 that could match them needs certain bytes (`needs`), and one search over the block looks for all of these at once.
 
-The others are a murmur: rules match them, but all they say is that a backup is going on (`file_status`, progress). Of a
-stretch of murmur in a block, with nothing else in between, its first line says it all, or the first that tells the
-operation; and of the lines with a time, the first and the last, and so many between them that no silence is made up
-where there was none: two neighbours that are `patience` apart have no other between them. (Times that run ahead and
-back again within a stretch are not seen.) For this to hold, the lines of a block must have been read at the same time,
-and be all past or none of them.
+The others are a murmur: rules match them, but all they say is that a backup is going on (`file_status`, progress), and
+how far its listing is. Of a stretch of murmur in a block, with nothing else in between, its first line says it all, or
+the first that tells the operation; and of the lines with a time, the first and the last, and so many between them that
+no silence is made up where there was none: two neighbours that are `patience` apart have no other between them. (Times
+that run ahead and back again within a stretch are not seen.) Of a listing count the directories that lie higher than
+all before them, and the last line; and before that, as long as a signal may be held back in doubt (`runs`), all
+directories up to the first line that is none of a listing in text. For this to hold, the lines of a block must have
+been read at the same time, and be all past or none of them.
 
 Rules whose need is not known make every line a candidate: `starts` is None then.
 """
@@ -21,14 +23,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import islice, pairwise
 from typing import Any
 
 import re2
 
 from borgwatch.decode import decode
+from borgwatch.matching.listings import DEEPEST, higher_than
+from borgwatch.matching.matcher import Matcher
 from borgwatch.matching.needs import ODD, TYPICAL, Need, compiled, mentions, need_of
 from borgwatch.matching.rules import Rule
 from borgwatch.model import Line, Phase, Position
+from borgwatch.run import ITEM, LISTED, depth_of
 from borgwatch.suspicious import SUSPICIOUS_BYTES
 
 __all__ = ["SUSPICIOUS", "Candidates"]
@@ -44,27 +51,26 @@ _MURMUR_OF = (None, "backup")
 """The operations of which a murmur may tell. One alone, and none: then it does not matter how their lines mix."""
 _TIME = r"(?:time|timestamp|ts)\\*\"|\d\d:\d\d:\d\d"
 _WINDOW = 512
+_MAX_SEARCHES = 16
 _NOWHERE = Position(0, 0, 0)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class _Searches:
-    """What is looked for while a stretch is read: all that is wanted, and of the murmur what is not yet known of it."""
+    """What is looked for while a stretch is read: all that is wanted, and of the murmur what is not yet known of it.
+
+    `until` chooses what ends the search, as long as no line with an operation or a time was found, and no directory
+    above a depth (None: any); `unsure` ends it while a signal may be held back in doubt.
+    """
 
     wanted: Any
     murmur: Any
     timed: Any
     either: Any
-    telling_or_timed: Any
-    telling: Any
-    only_timed: Any
-
-    def until(self, *, operation: bool, time: bool) -> Any:
-        """Choose what ends the search, as long as no line with an `operation` or a `time` was found."""
-        if operation:
-            return self.wanted if time else self.only_timed
-        return self.telling if time else self.telling_or_timed
+    unsure: Any
+    until: Callable[[bool, bool, int | None], Any]
+    directories: Callable[[int | None], Any]
 
 
 class Candidates:
@@ -78,6 +84,7 @@ class Candidates:
         self._patience = patience
         known = [(rule, need_of(rule.when)) for rule in rules]
         self._murmur = tuple(rule for rule, need in known if _is_murmur(rule, need))
+        self._matcher = Matcher(self._murmur)
         rest = [need for rule, need in known if rule not in self._murmur]
         self.everything = any(need is None for need in rest)
         self.wanted: tuple[str, ...] = ()
@@ -90,19 +97,31 @@ class Candidates:
                 self.everything = True  # too many rules for one search
 
     def _compile(self) -> _Searches:
-        by_operation: dict[str | None, list[str]] = {None: [], "backup": []}
-        for rule in self._murmur:
-            by_operation[rule.operation] += need_of(rule.when) or ()
-        telling = by_operation["backup"]
-        murmur = [*by_operation[None], *telling]
+        needs = [(rule, one) for rule in self._murmur for one in need_of(rule.when) or ()]
+        murmur = [one for _, one in needs]
+        telling = [one for rule, one in needs if rule.operation is not None and not rule.captured]
+        unsure = [one for rule, one in needs if ITEM not in rule.captured]
+        directories = [(rule, one) for rule, one in needs if LISTED in rule.captured]
+
+        @lru_cache(maxsize=_MAX_SEARCHES)
+        def higher(depth: int | None) -> Any:
+            return _compiled(higher_than(rule, one, depth) for rule, one in directories)
+
+        @lru_cache(maxsize=_MAX_SEARCHES)
+        def until(tells: bool, timed: bool, depth: int | None) -> Any:  # noqa: FBT001 - a key
+            above = [higher_than(rule, one, depth) for rule, one in directories]
+            more = [*([] if tells else telling), *([] if timed else [_TIME]), *above]
+            return compiled([*self.wanted, *more])
+
+        until(False, False, DEEPEST)  # noqa: FBT003 - the largest: it must compile
         return _Searches(
             wanted=compiled(self.wanted),
-            murmur=compiled(murmur) if murmur else None,
+            murmur=_compiled(murmur),
             timed=compiled([_TIME]),
             either=compiled([*self.wanted, *murmur]),
-            telling_or_timed=compiled([*self.wanted, *telling, _TIME]),
-            telling=compiled([*self.wanted, *telling]),
-            only_timed=compiled([*self.wanted, _TIME]),
+            unsure=compiled([*self.wanted, *unsure, _TIME]),
+            until=until,
+            directories=higher,
         )
 
     def starts(self, block: bytes, start: int, end: int) -> list[int] | None:
@@ -113,17 +132,27 @@ class Candidates:
 
     def _speaks(self, data: bytes) -> _Voice | None:
         """Decode a line that only murmur can match, and say what is heard of it."""
-        record = decode(Line("", data, _NOWHERE, _EPOCH), "")
-        rule = next((rule for rule in self._murmur if rule.when.holds(record, {})), None)
-        return None if rule is None else _Voice(rule.operation is not None, record.time)
+        line = Line("", data, _NOWHERE, _EPOCH)
+        record = decode(line, "")
+        signal = self._matcher.match(record, line)
+        if signal is None:
+            return None
+        listed, item = signal.captured.get(LISTED), signal.captured.get(ITEM)
+        depth = depth_of(listed) if isinstance(listed, str) else None
+        return _Voice(signal.operation is not None, record.time, depth, depth is None and not isinstance(item, str))
 
 
 @dataclass(frozen=True, slots=True)
 class _Voice:
-    """What a line of murmur says: whether it tells the operation, and its time."""
+    """What a line of murmur says: whether it tells the operation, its time, and how deep a directory lies in it.
+
+    `is_plain` says that it is no line of a listing that a run follows.
+    """
 
     tells: bool
     time: datetime | None
+    depth: int | None
+    is_plain: bool
 
 
 @dataclass(slots=True)
@@ -148,30 +177,85 @@ class _Selection:
 
     def _stretch(self, at: int, end: int, found: list[int]) -> int:
         """Select of the murmur that begins at `at`; return where the next wanted line begins."""
-        kept: set[int] = set()
-        tells = False
-        timed: tuple[int, datetime] | None = None
-        line: int | None = at
+        kept: dict[int, _Voice] = {}
+        line, heard = self._in_doubt(at, end, kept)
+        tells, timed, depth = heard is not None and heard.tells, None, None
+        if heard is not None and line is not None:
+            timed = (line, heard.time) if heard.time else None
+            line = self._next(self.searches.until(tells, bool(timed), depth), self._behind(line, end), end)
         while line is not None and not self._has(self.searches.wanted, line, end):
             if (voice := self._voice(line, end)) is not None:
-                if not kept or (voice.tells and not tells) or (voice.time and not timed):
-                    kept.add(line)
-                tells = tells or voice.tells
-                timed = timed or ((line, voice.time) if voice.time else None)
-            until = self.searches.until(operation=tells, time=bool(timed)) if kept else self.searches.either
-            line = self._next(until, self._behind(line, end), end)
+                if voice.tells and not tells:
+                    kept.update(self._last(at, line))
+                    tells, depth = True, None  # it may begin another run
+                    kept[line] = voice
+                if voice.time and not timed:
+                    timed = line, voice.time
+                    kept[line] = voice
+                if _is_higher(voice.depth, depth):
+                    depth = voice.depth
+                    kept[line] = voice
+            line = self._next(self.searches.until(tells, bool(timed), depth), self._behind(line, end), end)
         stop = end if line is None else line
         if timed is not None:
-            kept.update(self._timed(timed, stop))
+            self._keep_timed(at, timed, stop, kept)
+        if kept:
+            self._keep_last(at, stop, kept)
         found += sorted(kept)
         return stop
 
-    def _timed(self, first: tuple[int, datetime], stop: int) -> Iterator[int]:
+    def _in_doubt(self, at: int, end: int, kept: dict[int, _Voice]) -> tuple[int | None, _Voice | None]:
+        """Select as long as a signal may be held back; return the plain line that ends the doubt, or a wanted one."""
+        line: int | None = at
+        while line is not None and not self._has(self.searches.wanted, line, end):
+            if (voice := self._voice(line, end)) is not None:
+                if voice.time and kept:
+                    kept.update(self._last(max(kept), line))
+                if not kept or voice.is_plain or voice.time or voice.depth is not None:
+                    kept[line] = voice
+                if voice.is_plain:
+                    return line, voice
+            search = self.searches.unsure if kept else self.searches.either
+            line = self._next(search, self._behind(line, end), end)
+        return line, None
+
+    def _last(self, first: int, stop: int) -> Iterable[tuple[int, _Voice]]:
+        """Find the last line of murmur behind the line at `first`."""
+        return islice(self._backwards(self.searches.murmur, first, stop), 1)
+
+    def _keep_last(self, at: int, stop: int, kept: dict[int, _Voice]) -> None:
+        """Keep the last line, unless it is as plain as the last that is kept."""
+        for line, voice in self._last(at, stop):
+            if not (voice.is_plain and kept[max(kept)].is_plain):
+                kept[line] = voice
+
+    def _keep_timed(self, at: int, first: tuple[int, datetime], stop: int, kept: dict[int, _Voice]) -> None:
+        """Keep lines with times; a silence among them may end a run, and another begins with its listing."""
+        found = sorted([first, *self._timed(first, stop)])
+        kept.update((line, voice) for line, _ in found if (voice := self._voice(line, stop)) is not None)
+        for (_, before), (line, time) in pairwise(found):
+            if abs(time - before) >= self.patience:
+                kept.update(self._last(at, line))
+                kept.update(self._highest(line, stop))
+
+    def _highest(self, at: int, stop: int) -> Iterator[tuple[int, _Voice]]:
+        """Find the directories from `at` on that lie higher than those before."""
+        depth: int | None = None
+        line: int | None = at
+        while line is not None:
+            voice = self._voice(line, stop)
+            if voice is not None and _is_higher(voice.depth, depth):
+                depth = voice.depth
+                yield line, voice
+            search = self.searches.directories(depth)
+            line = self._next(search, self._behind(line, stop), stop) if search else None
+
+    def _timed(self, first: tuple[int, datetime], stop: int) -> Iterator[tuple[int, datetime]]:
         """Give the last line with a time, and so many before it that no two neighbours leave out a silence."""
         last = self._last_timed(first[0], stop)
         if last is None:
             return
-        yield last[0]
+        yield last
         spans = [(first, last)]
         while spans:
             low, high = spans.pop()
@@ -179,7 +263,7 @@ class _Selection:
                 continue
             middle = self._middle(low[0], high[0])
             if middle is not None:
-                yield middle[0]
+                yield middle
                 spans += [(low, middle), (middle, high)]
 
     def _middle(self, low: int, high: int) -> tuple[int, datetime] | None:
@@ -219,7 +303,7 @@ class _Selection:
             line = self._next(search, self._behind(line, end), end)
 
     def _voice(self, line: int, end: int) -> _Voice | None:
-        if not self._has(self.searches.murmur, line, end):
+        if self.searches.murmur is None or not self._has(self.searches.murmur, line, end):
             return None
         return self.speaks(self.block[line : self._behind(line, end)].rstrip(b"\r\n"))
 
@@ -238,8 +322,20 @@ class _Selection:
 
 def _is_murmur(rule: Rule, need: Need) -> bool:
     """Tell a rule that only says, of typical lines, that a backup is going on."""
-    says_little = rule.phase is Phase.DETAIL and rule.outcome is None and not rule.captured
+    says_little = rule.phase is Phase.DETAIL and rule.outcome is None and rule.weight == 0
     if need is None or not says_little or rule.operation not in _MURMUR_OF or mentions(rule.when, ("job", "source")):
         return False
-    pattern = compiled(need) if need else None
+    if rule.captured:
+        return rule.captured.keys() <= {ITEM, LISTED}
+    pattern = _compiled(need)
     return pattern is not None and any(pattern.search(line) for line in TYPICAL)
+
+
+def _is_higher(depth: int | None, than: int | None) -> bool:
+    return depth is not None and (than is None or depth < than)
+
+
+def _compiled(expressions: Iterable[str]) -> Any:
+    """Compile an alternation; None where it is empty."""
+    found = list(expressions)
+    return compiled(found) if found else None

@@ -208,6 +208,18 @@ MURMUR = (
     '{"nfiles": 1, "path": "PATH", "time": TIME, "type": "archive_progress", "finished": false}',
     "A PATH",
 )
+LISTED = (
+    '{"type": "file_status", "status": "d", "path": "DIRECTORY"}',
+    '{"type": "file_status", "status": "d", "path": "DIRECTORY", "x": "/////////"}',
+    '{"path": "DIRECTORY", "status": "d", "type": "file_status"}',
+    "d DIRECTORY",
+    "nas borg[7]: d DIRECTORY",
+    "A PATH",
+    "A DIRECTORY/x",
+)
+DIRECTORIES = (
+    "/", "/mnt", "/mnt/", "/mnt/a", "/mnt/a/b", "//mnt//a", "/mnt/a/b/c/d/e/f/g/h/i", "mnt/a/TOKEN=a/b/c", "mnt", 'mnt/q"/x',
+)  # fmt: skip
 MESSAGES = tuple(
     f'{{"type": "log_message", "time": TIME, "levelname": "{level}", "name": "{logger}", "message": "{message}"}}'
     for level, logger, message in (
@@ -216,6 +228,11 @@ MESSAGES = tuple(
         ("INFO", "borg.output.show-rc", "terminating with success status, rc 0"),
         ("ERROR", "borg.output.show-rc", "terminating with error status, rc 2"),
     )
+)
+PLAIN_MESSAGES = (
+    "terminating with success status, rc 0",
+    "terminating with error status, rc 2",
+    "Compacting segments  50%",
 )
 WORDS_OF_BORG = (
     '{"type": "file_status", "status": "E", "path": "PATH"}',
@@ -236,9 +253,11 @@ def borg_lines(draw: st.DrawFn) -> list[bytes]:
         path = draw(
             st.sampled_from(["/mnt/a", "/mnt/task", "/x/file_status", "/m/No space left on device", "/m/Straße"])
         )
-        line = draw(st.sampled_from([*MURMUR, *MURMUR, *MESSAGES, *WORDS_OF_BORG])).replace("TIME", str(time))
+        line = draw(st.sampled_from([*MURMUR, *MURMUR, *LISTED, *MESSAGES, *PLAIN_MESSAGES, *WORDS_OF_BORG]))
         repeat = draw(st.sampled_from([1, 1, 3, 20]))
-        found += [line.replace("PATH", path).encode()] * repeat
+        directory = draw(st.sampled_from(DIRECTORIES))
+        written = line.replace("TIME", str(time)).replace("PATH", path).replace("DIRECTORY", directory)
+        found += [written.encode()] * repeat
     return found
 
 
