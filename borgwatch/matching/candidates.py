@@ -108,12 +108,12 @@ class Candidates:
             return _compiled(higher_than(rule, one, depth) for rule, one in directories)
 
         @lru_cache(maxsize=_MAX_SEARCHES)
-        def until(tells: bool, timed: bool, depth: int | None) -> Any:  # noqa: FBT001 - a key
+        def until(tells: bool, timed: bool, depth: int | None) -> Any:
             above = [higher_than(rule, one, depth) for rule, one in directories]
             more = [*([] if tells else telling), *([] if timed else [_TIME]), *above]
             return compiled([*self.wanted, *more])
 
-        until(False, False, DEEPEST)  # noqa: FBT003 - the largest: it must compile
+        until(False, False, DEEPEST)
         return _Searches(
             wanted=compiled(self.wanted),
             murmur=_compiled(murmur),

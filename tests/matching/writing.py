@@ -218,7 +218,8 @@ LISTED = (
     "A DIRECTORY/x",
 )
 DIRECTORIES = (
-    "/", "/mnt", "/mnt/", "/mnt/a", "/mnt/a/b", "//mnt//a", "/mnt/a/b/c/d/e/f/g/h/i", "mnt/a/TOKEN=a/b/c", "mnt", 'mnt/q"/x',
+    "/", "/mnt", "/mnt/", "/mnt/a", "/mnt/a/b", "//mnt//a", "/mnt/a/b/c/d/e/f/g/h/i", "mnt/a/TOKEN=a/b/c", "mnt",
+    'mnt/q"/x',
 )  # fmt: skip
 MESSAGES = tuple(
     f'{{"type": "log_message", "time": TIME, "levelname": "{level}", "name": "{logger}", "message": "{message}"}}'
