@@ -541,8 +541,9 @@ async def test_31_a_dismissal_outlives_a_crash_that_loses_the_alert(when: str) -
                 await nas.disconnect_all(None)
                 await nas.changed(lambda nas: methods(nas).count("alert.list") > looks)
             if when == "in a later session":
-                while not site.courier._shown:  # noqa: ASYNC110 - nothing tells of the look; the suite has a time limit
-                    await asyncio.sleep(0.01)
+                async with asyncio.timeout(5):
+                    while not site.courier._shown:  # noqa: ASYNC110 - nothing tells of the end of the look
+                        await asyncio.sleep(0.01)
             if when != "while nobody listened":
                 nas.dismiss(uuid)
             await site.until(lambda witness: witness.dismissals == [_of(1).key])
