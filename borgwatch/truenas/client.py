@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Protocol
 
 from borgwatch.truenas.errors import TrueNASError, Verdict
+from borgwatch.truenas.ladder import Rung
 from borgwatch.truenas.session import Login, Session, open_session
 from borgwatch.truenas.subscriptions import Subscriptions
 from borgwatch.truenas.trust import Certificate, PinVerdict
@@ -68,6 +69,7 @@ class Client:
         self._now = now
         self._ready = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._ending: asyncio.Task[None] | None = None  # kept, for the loop alone would let it be collected
         self.subscriptions = Subscriptions()
         self.session_now: Session | None = None
         self.on_ready: Callable[[], None] = lambda: None
@@ -104,8 +106,11 @@ class Client:
             await self.session_now.connection.close()
 
     def hurry(self) -> None:
-        """Try again now instead of waiting."""
+        """Try again now instead of waiting; log in anew where the rights that were read at login take no alerts."""
         self._hurry.set()
+        session = self.session_now
+        if session is not None and session.ladder.rung is not Rung.ALERT:
+            self._ending = asyncio.create_task(session.connection.close())
 
     async def _serve(self, session: Session) -> None:
         try:

@@ -50,6 +50,7 @@ CLOSE_TIMEOUT = 2.0  # a TrueNAS that has gone must not use up the ten seconds t
 MAX_FRAME_IN = 16 << 20  # alert.list and user_info are not bounded by the server
 _REDIRECTS = range(300, 400)
 _BUSY = (502, 503, 504)
+_NOT_ALLOWED = 1008  # the close code for an address that is not in `ui_allowlist` (25.04 to 27)
 _LOG = logging.getLogger(f"{__name__}.wire")
 _LOG.setLevel(logging.INFO)  # at DEBUG the library logs the ends of frames, and with them a part of the key
 
@@ -165,6 +166,12 @@ class Connection:
                     future.set_exception(self._lost("a call"))
 
     def _lost(self, what: str) -> ConnectionLost:
+        if self._socket.close_code == _NOT_ALLOWED:
+            return ConnectionLost(
+                f"{what}: TrueNAS does not let this address in ({self._reason()}): add it to the allowed IP addresses"
+                " (System > General > GUI), or empty that list",
+                Verdict.USER,
+            )
         return ConnectionLost(f"{what}: the connection to TrueNAS ended ({self._reason()})")
 
     def _reason(self) -> str:

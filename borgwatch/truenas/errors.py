@@ -107,6 +107,10 @@ class Redirected(LoginRefused):
 class ConnectionLost(TrueNASError):
     """The connection ended while something was under way."""
 
+    def __init__(self, message: str, verdict: Verdict = Verdict.RETRY_NOW) -> None:
+        super().__init__(message)
+        self.verdict = verdict
+
 
 class NoAnswer(TrueNASError):
     """No answer came in time."""

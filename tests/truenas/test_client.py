@@ -15,6 +15,7 @@ from borgwatch.truenas import client as client_module
 from borgwatch.truenas.client import RETRY_LATER, Client, back_off
 from borgwatch.truenas.connection import Trust
 from borgwatch.truenas.errors import LoginRefused, NotTrusted, Unreachable
+from borgwatch.truenas.ladder import Rung
 from borgwatch.truenas.session import Session
 from borgwatch.truenas.simulator import PROFILES, Simulator, make_certificate
 from borgwatch.truenas.trust import PinVerdict
@@ -154,6 +155,34 @@ async def test_a_refused_login_waits_long_and_hurry_cuts_it_short() -> None:
             nas.keys[0].expired = False
             client.hurry()
             await client.session()
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_hurry_sees_rights_that_were_given_since_the_login() -> None:
+    """Rights are read at login alone: whoever has just given them should not have to wait a quarter of an hour."""
+    async with Simulator(NEW, rate_limit=None) as nas:
+        nas.keys[0].roles = ("READONLY_ADMIN",)
+        async with _kept_up(nas.url) as (client, witness):
+            assert (await client.session()).ladder.rung is Rung.NONE
+            nas.keys[0].roles = ("FULL_ADMIN",)
+            client.hurry()
+            await witness.until(lambda witness: len(witness.readies) == 2)
+
+            assert (await client.session()).ladder.rung is Rung.ALERT
+            client.hurry()
+            assert client.session_now is witness.readies[1], "a session that can do everything is left alone"
+
+
+async def test_an_address_that_truenas_does_not_let_in_waits_long_and_is_told_the_remedy() -> None:
+    async def shut_out(_: Stub, connection: ServerConnection, __: dict[str, Any]) -> None:
+        await connection.close(1008, "You are not allowed to access this resource")
+
+    async with Stub({"core.set_options": shut_out}) as stub, _kept_up(stub.url) as (_, witness):
+        await witness.until(lambda witness: witness.failures)
+
+    [(error, delay)] = witness.failures
+    assert "add it to the allowed IP addresses" in str(error)
+    assert delay == RETRY_LATER
 
 
 async def test_an_untrusted_certificate_waits_long() -> None:
