@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -21,10 +22,10 @@ from borgwatch.truenas.address import Address
 from borgwatch.truenas.connection import Connection, open_connection
 from borgwatch.truenas.delivery import Mailed, deliver
 from borgwatch.truenas.errors import Redirected, TrueNASError, Unreachable
-from borgwatch.truenas.ladder import Rung
+from borgwatch.truenas.ladder import MAIL_WRITE, Rung, takes_no_alerts
 from borgwatch.truenas.policies import NEVER, policies
 from borgwatch.truenas.session import Login, Session, follow_redirect, log_in
-from borgwatch.truenas.trust import ends_soon
+from borgwatch.truenas.trust import Certificate, PinVerdict, ends_soon
 
 __all__ = ["check_truenas"]
 
@@ -63,6 +64,12 @@ async def _walk(settings: Settings, login: Login, steps: Steps, *, send: bool) -
         await connection.close()
 
 
+def _say_pin(steps: Steps) -> Callable[[PinVerdict, Certificate], None]:
+    return lambda _, certificate: steps.note(
+        "tls", f"trusted from now on, for it was seen first: {certificate.fingerprint}; compare it in the web interface"
+    )
+
+
 async def _connect(login: Login, steps: Steps) -> Connection | None:
     address = login.address
     try:
@@ -72,7 +79,7 @@ async def _connect(login: Login, steps: Steps) -> Connection | None:
         steps.wrong("resolve", str(error))
         return None
     try:
-        return await open_connection(address, login.trust, now, on_pin=lambda *_: None)
+        return await open_connection(address, login.trust, now, on_pin=_say_pin(steps))
     except TrueNASError as error:
         steps.wrong("connect", str(error))
         return None
@@ -114,34 +121,54 @@ async def _log_in(connection: Connection, login: Login, steps: Steps) -> Session
         session = await log_in(connection, login)
     except Redirected as redirected:
         steps.note("login", f"this is the standby node of a pair; it names {', '.join(redirected.urls) or 'no other'}")
-        session = await follow_redirect(redirected, connection, login, now, on_pin=lambda *_: None)
+        session = await follow_redirect(redirected, connection, login, now, on_pin=_say_pin(steps))
     steps.ok("login", f"as {session.username}, TrueNAS {session.release}")
     return session
 
 
 async def _look_around(settings: Settings, session: Session, steps: Steps, *, send: bool) -> None:
     ladder = session.ladder
-    if session.is_full_admin:
-        steps.ok("rights", "full administrator: the right that alerts need")
-    elif ladder.rung is Rung.MAIL:
-        steps.note("rights", f"{session.username} is no full administrator: mail only, no alert under the bell")
-    else:
-        steps.wrong(
-            "rights",
-            f"unauthorized: {session.username} is no full administrator, and TrueNAS lets nobody else make alerts; put"
-            " the key's user into the privilege of full administrators (docs/truenas-api-key.md)",
-        )
+    _tell_rights(session, steps)
     if ladder.rung is Rung.ALERT:
         await _guarded(steps, "classes", _check_classes(session, steps))
         await _guarded(steps, "services", _check_services(session, steps))
-    elif session.is_full_admin:
-        steps.wrong("classes", f"{ladder.no_alert}: alerts become mails")
     await _guarded(steps, "mail", _check_mail(session, steps))
-    steps.ok("delivery", f"by {ladder.rung.value}") if ladder.rung is not Rung.NONE else None
+    _tell_rung(session, steps, send=send)
     if send and ladder.rung is not Rung.NONE:
         await _guarded(steps, "alert", _round_trip(settings, session, steps))
     elif not send:
         steps.note("alert", "not tried; `borgwatch check --send` raises one, reads it back and clears it")
+
+
+def _tell_rights(session: Session, steps: Steps) -> None:
+    if session.is_full_admin:
+        steps.ok("rights", "full administrator: the right that alerts need")
+    elif session.ladder.rung is Rung.MAIL:
+        steps.note("rights", f"{session.username} is no full administrator: mail only, no alert under the bell")
+    else:
+        steps.wrong(
+            "rights",
+            f"unauthorized: {session.username} may neither make alerts nor send mail: {_right_to_give(session)}",
+        )
+
+
+def _right_to_give(session: Session) -> str:
+    """Name the right that would help: on 27 a full administrator gets no further than who may send mail."""
+    if takes_no_alerts(session.release):
+        return f"give its group the role {MAIL_WRITE}, for this release takes no alerts from outside"
+    return "put its group into the privilege of full administrators (docs/truenas-api-key.md)"
+
+
+def _tell_rung(session: Session, steps: Steps, *, send: bool) -> None:
+    """Say by which way people will hear: a way that was not tried is not called good."""
+    ladder = session.ladder
+    if ladder.rung is Rung.ALERT:
+        steps.ok("delivery", "by alert, read back")
+    elif ladder.rung is Rung.MAIL:
+        tried = "" if send else "; whether a mail server takes it was not tried (--send does)"
+        steps.note("delivery", f"by mail, for {ladder.no_alert}{tried}")
+    else:
+        steps.wrong("delivery", f"by nothing: {ladder.no_alert}; and {ladder.no_mail}")
 
 
 async def _guarded(steps: Steps, name: str, work: Any) -> None:
@@ -189,7 +216,7 @@ async def _check_mail(session: Session, steps: Steps) -> None:
         steps.note("mail", "may be sent; whether an administrator has an address cannot be seen with this key")
         return
     if address:
-        steps.ok("mail", "an administrator has an e-mail address: the fall-back where there can be no alert")
+        steps.ok("mail", "an administrator has an e-mail address; whether a mail server is set up shows in use")
     else:
         steps.note("mail", "no administrator has an e-mail address: neither alert services nor borgwatch can mail")
 

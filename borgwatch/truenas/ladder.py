@@ -13,10 +13,10 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-__all__ = ["FULL_ADMIN", "Ladder", "Rung", "ladder_for"]
+__all__ = ["FULL_ADMIN", "MAIL_WRITE", "Ladder", "Rung", "ladder_for", "takes_no_alerts"]
 
 FULL_ADMIN = "FULL_ADMIN"
-_MAIL_WRITE = "MAIL_WRITE"
+MAIL_WRITE = "MAIL_WRITE"
 _LAST_WITH_ALERTS = 26
 
 
@@ -58,10 +58,15 @@ def ladder_for(
     return Ladder(_no_alert(roles, release, missing_classes), _no_mail(roles, mail_has_role=mail_has_role))
 
 
-def _no_alert(roles: Collection[str], release: str, missing_classes: Collection[str]) -> str:
+def takes_no_alerts(release: str) -> bool:
+    """Say whether a release (`27.0.0-MASTER`) is one that lets nobody make alerts from outside."""
     major = release.partition(".")[0]
-    if major.isdecimal() and int(major) > _LAST_WITH_ALERTS:
-        return f"TrueNAS {major} takes no alerts from outside any more"
+    return major.isdecimal() and int(major) > _LAST_WITH_ALERTS
+
+
+def _no_alert(roles: Collection[str], release: str, missing_classes: Collection[str]) -> str:
+    if takes_no_alerts(release):
+        return f"TrueNAS {release.partition('.')[0]} takes no alerts from outside any more"
     if FULL_ADMIN not in roles:
         return "the API key's user is no full administrator, and TrueNAS lets nobody else make alerts"
     if missing_classes:
@@ -70,6 +75,6 @@ def _no_alert(roles: Collection[str], release: str, missing_classes: Collection[
 
 
 def _no_mail(roles: Collection[str], *, mail_has_role: bool) -> str:
-    if FULL_ADMIN in roles or (mail_has_role and _MAIL_WRITE in roles):
+    if FULL_ADMIN in roles or (mail_has_role and MAIL_WRITE in roles):
         return ""
-    return f"the API key's user may not send mail ({_MAIL_WRITE if mail_has_role else FULL_ADMIN})"
+    return f"the API key's user may not send mail ({MAIL_WRITE if mail_has_role else FULL_ADMIN})"

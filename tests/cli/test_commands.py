@@ -321,6 +321,40 @@ async def test_check_says_what_to_do_for_each_thing_that_is_wrong(nas: Simulator
     )] == [True] * 4  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("release", "roles", "send", "code", "delivery"),
+    [
+        ("27-master", ("FULL_ADMIN",), (), 0, ("note", "was not tried")),
+        ("27-master", ("FULL_ADMIN",), ("--send",), 0, ("note", "by mail, for TrueNAS 27")),
+        ("27-master", ("MAIL_WRITE",), (), 0, ("note", "by mail, for TrueNAS 27")),
+        ("27-master", ("READONLY_ADMIN",), (), 1, ("wrong", "by nothing: TrueNAS 27")),
+        ("25.10.6", ("READONLY_ADMIN",), (), 1, ("wrong", "by nothing: the API key's user is no full administrator")),
+        ("25.10.6", ("FULL_ADMIN",), (), 0, ("ok", "by alert, read back")),
+    ],
+)
+async def test_check_says_by_which_way_people_will_hear(
+    release: str, roles: tuple[str, ...], send: tuple[str, ...], code: int, delivery: tuple[str, str], tmp_path: Path
+) -> None:
+    """What is not wrong is not called wrong, and what was not tried is not called good."""
+    async with Simulator(release, keys=[Key("root", "1-" + "s" * 64, roles)]) as nas:
+        settings = {"BORGWATCH_WATCH": str(tmp_path), "BORGWATCH_STATE": str(tmp_path.parent / "none" / "state")}
+        (tmp_path.parent / "none").mkdir(exist_ok=True)
+        done = await borgwatch("check", "--json", *send, settings=inherited(nas, **settings))
+        steps = {step["step"]: step for step in map(json.loads, done.out.splitlines())}
+    assert (done.code, steps["delivery"]["result"]) == (code, delivery[0]), done.out
+    assert delivery[1] in steps["delivery"]["what"]
+    if release == "27-master" and code:
+        assert "full administrators" not in steps["rights"]["what"], "that would not help here"
+    assert len(nas.mails) == bool(send)
+
+
+async def test_check_says_that_it_pins_a_certificate(nas: Simulator, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    settings = {"NOTIFY_TRUENAS_VERIFY_SSL": "pin", "BORGWATCH_STATE": str(tmp_path / "state")}
+    done = await borgwatch("check", settings=inherited(nas, BORGWATCH_WATCH=str(tmp_path / "no"), **settings))
+    assert f"trusted from now on, for it was seen first: {nas.fingerprint}" in done.out
+
+
 async def test_the_demo_confirms_every_night_with_recorded_output() -> None:
     done = await borgwatch("demo", "--recorded")
     assert done.code == 0, done.out + done.err
