@@ -14,20 +14,19 @@ import lzma
 import re
 import sys
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
-import msgspec
-
 from borgwatch.errors import ConfigError, SourceError
 from borgwatch.model import Line, Position
+from borgwatch.sources.envelope import is_wrapped, rest_of, unwrap
 from borgwatch.sources.lines import MAX_LINE
 
-__all__ = ["STDIN", "expand", "job_name", "read_lines", "unwrap"]
+__all__ = ["STDIN", "expand", "job_name", "read_lines"]
 
 STDIN = "-"
 _PEEK = 6
@@ -38,15 +37,6 @@ _BROKEN = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 class _Reader(Protocol):
     def readline(self, size: int, /) -> bytes: ...
-
-
-class _Envelope(msgspec.Struct):
-    log: str
-    stream: str
-    time: datetime | None = None
-
-
-_decode = msgspec.json.Decoder(_Envelope).decode
 
 
 def expand(names: Iterable[str]) -> list[str]:
@@ -75,7 +65,7 @@ def read_lines(name: str) -> Iterator[Line]:
             read_at = _written(name)
             first = _peek(raw)
             with _uncompressed(raw, first) as file:
-                yield from unwrap(_lines(name, file, read_at))
+                yield from _unwrapped(_lines(name, file, read_at))
     except _BROKEN as error:
         raise SourceError(f"{name}: the compressed data is damaged: {error}") from None
     except OSError as error:
@@ -119,41 +109,15 @@ def _lines(name: str, file: _Reader, read_at: datetime) -> Iterator[Line]:
             whole = rest.endswith(b"\n")
 
 
-def unwrap(lines: Iterable[Line]) -> Iterator[Line]:
-    """Take lines out of Docker's envelope, where they are in one, and cut all at the length that is judged.
-
-    Docker cuts lines into pieces of 16 KiB; the last piece ends with a line feed. Standard output and error are two
-    streams of pieces in one file.
-    """
-    pieces: dict[str, list[bytes]] = {}
-    last: Line | None = None
+def _unwrapped(lines: Iterable[Line]) -> Iterator[Line]:
+    """Take lines out of Docker's envelope, where they are in one, and cut all at the length that is judged."""
+    held, last = b"", None
     for line in lines:
-        envelope = _envelope(line.data)
-        if envelope is None:
+        if not is_wrapped(line.data):
             yield replace(line, data=line.data[:MAX_LINE])
             continue
-        begun = pieces.setdefault(envelope.stream, [])
-        begun.append(envelope.log.encode("utf-8", "replace")[: max(0, MAX_LINE + 2 - sum(map(len, begun)))])
-        last = replace(line, read_at=_aware(envelope.time) or line.read_at)
-        if envelope.log.endswith("\n"):
-            yield _joined(last, pieces.pop(envelope.stream))
-    for begun in pieces.values():
-        if last is not None:
-            yield _joined(last, begun)
-
-
-def _joined(line: Line, pieces: Sequence[bytes]) -> Line:
-    return replace(line, data=b"".join(pieces).rstrip(b"\r\n")[:MAX_LINE])
-
-
-def _envelope(data: bytes) -> _Envelope | None:
-    if not data.startswith(b'{"log":'):
-        return None
-    try:
-        return _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-
-
-def _aware(time: datetime | None) -> datetime | None:
-    return time if time is None or time.tzinfo is not None else time.replace(tzinfo=UTC)
+        whole, held = unwrap([line], held, MAX_LINE)
+        yield from whole
+        last = line
+    if held and last is not None:
+        yield from rest_of(held, last, MAX_LINE)

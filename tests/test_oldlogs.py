@@ -69,7 +69,7 @@ def test_docker_s_envelope_is_taken_off(tmp_path: Path) -> None:
     path.write_bytes(wrapped("Starting backup\n") + wrapped('{"type": "log_message"}\r\n', "stdout"))
     first, second = read_lines(str(path))
     assert (first.data, second.data) == (b"Starting backup", b'{"type": "log_message"}')
-    assert first.read_at == datetime(2026, 11, 23, 4, 57, 7, 123456, UTC)
+    assert first.written_at == datetime(2026, 11, 23, 4, 57, 7, 123456, UTC)
 
 
 def test_what_docker_cut_is_joined_for_each_stream(tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from borgwatch.decode.envelope import unwrap
 from borgwatch.judge import Judge, SourceRole
 from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
 from borgwatch.model import Event, Line, Position
 from borgwatch.run import Stream
 from borgwatch.runs import Limits
+from borgwatch.sources.envelope import unwrap
 
 DATA = Path(__file__).parent / "data" / "borg-logs"
 MORE = Path(__file__).parent / "data" / "more-logs"
@@ -58,10 +58,9 @@ class Recording:
 
 
 def unwrapped(line: bytes) -> bytes:
-    wrapped = unwrap(line)
-    assert wrapped is not None
-    assert wrapped.complete
-    return wrapped.data
+    [out], held = unwrap([Line("", line, Position(0, 0, 0), READ_AT)], b"", len(line))
+    assert not held
+    return out.data
 
 
 def _recordings() -> Iterator[Recording]:

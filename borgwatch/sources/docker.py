@@ -1,33 +1,24 @@
-r"""Read what Docker's json-file driver writes: /var/lib/docker/containers/<id>/<id>-json.log.
-
-Each line of such a file is an envelope, `{"log":"…\n","stream":"stderr","time":"…Z"}`. Lines of it come in, the lines
-that the container wrote leave, with the time at which it wrote them. A line of more than 16 KiB comes in several
-envelopes, of which only the last ends in `\n`; what is still to be joined stands in `Position.held`, so that it is
-committed together with the place behind it.
+"""Know the containers whose output Docker's json-file driver keeps: /var/lib/docker/containers/<id>/<id>-json.log.
 
 Which container it is says `config.v2.json` beside the file. A container that was made anew has another id and the
-same name: it goes on as the same job.
+same name: it goes on as the same job. What is in the file is the business of `envelope`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import msgspec
 
 from borgwatch.errors import SourceError
-from borgwatch.model import Line
 from borgwatch.sources.disk import Stamp, open_file
 
-__all__ = ["ENVELOPE", "Container", "Containers", "Pick", "has_config", "is_json_log", "rest_of", "unwrap"]
+__all__ = ["Container", "Containers", "Pick", "has_config", "is_json_log"]
 
-ENVELOPE = 132 * 1024
-"""The longest envelope: 16 KiB of control characters, each written as six, and what stands around them."""
 _CONFIG = "config.v2.json"
 _MAX_CONFIG = 1 << 20
 _MAX_KNOWN = 4096
@@ -36,10 +27,6 @@ _JSON_LOG = re.compile(r"(?s)(?:.*/)?([0-9a-f]{64})/\1-json\.log")
 _RENAMED = re.compile(r"[0-9a-f]{12}_")
 """What Compose puts before the name of a container while it makes it anew."""
 _SERVICE = "com.docker.compose.service"
-_STREAMS = ("stdout", "stderr")
-
-
-# --- which containers -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,73 +136,3 @@ def _container(content: bytes, path: str) -> Container:
     config = found.Config or _Labelled()
     name = _RENAMED.sub("", found.Name.removeprefix("/"), count=1)
     return Container(name, (config.Labels or {}).get(_SERVICE, ""), config.Image)
-
-
-# --- out of the envelopes -------------------------------------------------------------------------------------------
-
-
-class _Envelope(msgspec.Struct):
-    log: str
-    stream: str = _STREAMS[0]
-    time: str = ""
-
-
-class _Half(msgspec.Struct):
-    """The beginning of a line whose end is yet to come."""
-
-    text: str
-    time: str = ""
-
-
-_halves = msgspec.json.Decoder(dict[str, _Half])
-_envelopes = msgspec.json.Decoder(_Envelope)
-
-
-def unwrap(lines: Iterable[Line], held: bytes, limit: int) -> tuple[list[Line], bytes]:
-    """Take lines out of their envelopes and join what belongs together; return what is still to be joined, too.
-
-    A line that is no envelope stays as it is. No line gets longer than `limit` bytes.
-    """
-    halves = _halves.decode(held) if held else {}
-    whole: list[Line] = []
-    for line in lines:
-        envelope = _envelope(line.data)
-        if envelope is None:
-            whole.append(line)
-            continue
-        stream = envelope.stream if envelope.stream in _STREAMS else _STREAMS[0]
-        half = halves.pop(stream, None)
-        text = (half.text if half else "") + envelope.log
-        if text.endswith("\n"):
-            whole.append(_line(line, text, envelope.time, limit))
-        else:
-            halves[stream] = _Half(text[:limit], envelope.time)
-    return whole, msgspec.json.encode(halves) if halves else b""
-
-
-def rest_of(held: bytes, like: Line, limit: int) -> list[Line]:
-    """Make lines of what was held, where nothing is added any more: the container ended in the middle of a line."""
-    return [_line(like, half.text, half.time, limit) for _, half in sorted(_halves.decode(held).items())]
-
-
-def _line(line: Line, text: str, time: str, limit: int) -> Line:
-    data = text.removesuffix("\n").removesuffix("\r").encode("utf-8", "surrogatepass")
-    return replace(line, data=data[:limit], written_at=_time(time))
-
-
-def _envelope(data: bytes) -> _Envelope | None:
-    """Decode an envelope; one behind the remains of another, which Docker left when it crashed, as well."""
-    for start in (0, data.rfind(b'{"log":')):
-        try:
-            return _envelopes.decode(data[max(start, 0) :])
-        except msgspec.MsgspecError:
-            continue
-    return None
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return time if time.tzinfo is not None else None

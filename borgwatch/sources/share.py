@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from borgwatch.model import Line, Position
 from borgwatch.sources.disk import Content, UnsettledError, is_unchanged
-from borgwatch.sources.docker import ENVELOPE, is_json_log, rest_of, unwrap
+from borgwatch.sources.docker import is_json_log
+from borgwatch.sources.envelope import ENVELOPE, rest_of, unwrap
 from borgwatch.sources.lines import Wanted, split
 from borgwatch.sources.look import Look
 from borgwatch.sources.position import fingerprint, proves, span_before

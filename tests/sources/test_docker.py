@@ -14,7 +14,8 @@ from borgwatch.decode import decode
 from borgwatch.judge import SourceRole
 from borgwatch.model import Line, Position
 from borgwatch.roles import Roles, picks_in
-from borgwatch.sources.docker import Containers, Pick, unwrap
+from borgwatch.sources.docker import Containers, Pick
+from borgwatch.sources.envelope import unwrap
 
 from .test_compressed import compress
 from .test_tail import rotate
