@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from borgwatch.config import TrueNASSettings, Verify
+from borgwatch.settings import TrueNASSettings, Verify
 from borgwatch.truenas.connection import PinStore, Trust
 from borgwatch.truenas.credentials import ApiKey
 from borgwatch.truenas.session import Login

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path, PurePath
 
-from borgwatch.config import SourceSetting
 from borgwatch.judge import SourceRole
+from borgwatch.settings import SourceSetting
 from borgwatch.sources.choice import Kind, Wish
 from borgwatch.sources.docker import Containers, Pick
 

@@ -17,7 +17,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from borgwatch import __version__
-from borgwatch.config import Settings
 from borgwatch.courier import Courier
 from borgwatch.daily import Housekeeping
 from borgwatch.errors import JournalError
@@ -36,6 +35,7 @@ from borgwatch.report import Report
 from borgwatch.roles import Roles, picks_in, wishes_in
 from borgwatch.rulefiles import RuleFiles
 from borgwatch.runs import Limits
+from borgwatch.settings import Settings
 from borgwatch.sources.docker import Containers
 from borgwatch.sources.tail import Tree
 from borgwatch.sources.wake import Waker

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from borgwatch import config
-from borgwatch.config import SETTINGS, Settings, SourceSetting, Verify, load
+from borgwatch.config import load
 from borgwatch.deadman import Expectation
 from borgwatch.errors import ConfigError
 from borgwatch.policy import EventFilter
 from borgwatch.secret import Secret
+from borgwatch.settings import SETTINGS, Settings, SourceSetting, Verify
 from borgwatch.spans import parse_span
 from borgwatch.truenas.address import Address
 from borgwatch.truenas.alerts import ClassChoice

@@ -12,12 +12,13 @@ import click
 import pytest
 
 from borgwatch.cli import cli
-from borgwatch.config import SETTINGS, load
+from borgwatch.config import load
 from borgwatch.history import History, Row
 from borgwatch.matching.load import load_rules, parse_pack
 from borgwatch.notes import DeliveryState, ServiceState
 from borgwatch.review import Group, Happened, Line, Outlier, Review
 from borgwatch.samples import run_samples
+from borgwatch.settings import SETTINGS
 from borgwatch.status import JobStatus, Status
 
 ROOT = Path(__file__).resolve().parents[1]

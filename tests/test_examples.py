@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from borgwatch.config import Settings, load
+from borgwatch.config import load
+from borgwatch.settings import Settings
 from tests.tools import ROOT, tool
 
 COMPOSE = ROOT / "compose.yaml"

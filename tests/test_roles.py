@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from borgwatch.config import SourceSetting
 from borgwatch.judge import SourceRole
 from borgwatch.roles import Roles
+from borgwatch.settings import SourceSetting
 
 WATCH = (Path("/watch"), Path("/mnt/tank/logs"))
 

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from borgwatch import service as service_module
-from borgwatch.config import Settings, load
+from borgwatch.config import load
 from borgwatch.errors import JournalError
 from borgwatch.journal import Journal
 from borgwatch.report import LogReport
 from borgwatch.service import Service
+from borgwatch.settings import Settings
 from borgwatch.truenas.errors import TrueNASError
 from borgwatch.truenas.session import Session
 from borgwatch.truenas.simulator import Simulator

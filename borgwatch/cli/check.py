@@ -9,7 +9,7 @@ import click
 
 from borgwatch.cli.check_truenas import check_truenas
 from borgwatch.cli.steps import Steps
-from borgwatch.config import Settings, load, state_is_watched
+from borgwatch.config import load
 from borgwatch.errors import ConfigError, JournalError, SourceError
 from borgwatch.journal import Journal
 from borgwatch.judge import Judge
@@ -21,6 +21,7 @@ from borgwatch.rights import needless_rights
 from borgwatch.roles import Roles, picks_in
 from borgwatch.runs import Limits
 from borgwatch.samples import run_samples
+from borgwatch.settings import Settings, state_is_watched
 from borgwatch.sources.choice import PATTERNS
 from borgwatch.sources.disk import explain
 from borgwatch.sources.docker import Containers

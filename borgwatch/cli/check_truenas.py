@@ -14,10 +14,10 @@ from typing import Any
 
 from borgwatch.cli.output import journal_or_memory
 from borgwatch.cli.steps import Steps
-from borgwatch.config import Settings, Verify
 from borgwatch.login import login_for, now
 from borgwatch.model import Alert, Level
 from borgwatch.policy import alert_key
+from borgwatch.settings import Settings, Verify
 from borgwatch.truenas.address import Address
 from borgwatch.truenas.connection import Connection, open_connection
 from borgwatch.truenas.delivery import Mailed, deliver

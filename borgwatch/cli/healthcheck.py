@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 
 import click
 
-from borgwatch.config import Settings, load
+from borgwatch.config import load
 from borgwatch.errors import SourceError
 from borgwatch.heartbeat import Beat, Condition, Health, health, heartbeat_path, read_beat
+from borgwatch.settings import Settings
 
 __all__ = ["command"]
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 
-from borgwatch.config import Settings, load
+from borgwatch.config import load
 from borgwatch.errors import JournalError
 from borgwatch.journal import Journal
 from borgwatch.matching.templates import one_line
 from borgwatch.model import Event
 from borgwatch.redact import redact
+from borgwatch.settings import Settings
 
 __all__ = ["event_json", "journal_or_memory", "print_json", "say_error", "sound_settings"]
 

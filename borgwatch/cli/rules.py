@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from borgwatch.cli.output import event_json, print_json, say_error
-from borgwatch.config import Settings, load
+from borgwatch.config import load
 from borgwatch.errors import JournalError, RuleError
 from borgwatch.journal import Journal
 from borgwatch.matching.load import RuleSet, load_rules
@@ -18,6 +18,7 @@ from borgwatch.matching.rules import Rule
 from borgwatch.matching.schema import schema
 from borgwatch.matching.templates import one_line
 from borgwatch.samples import SampleResult, run_samples
+from borgwatch.settings import Settings
 from borgwatch.suspicious import RuleHits
 
 __all__ = ["command"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from borgwatch import __version__
-from borgwatch.config import Settings, load, state_is_watched
+from borgwatch.config import load
 from borgwatch.deadman import expected
 from borgwatch.errors import ConfigError
 from borgwatch.heartbeat import Heart, heartbeat_path
@@ -22,6 +22,7 @@ from borgwatch.model import Position
 from borgwatch.report import LogReport
 from borgwatch.rights import needless_rights
 from borgwatch.service import Service
+from borgwatch.settings import Settings, state_is_watched
 
 __all__ = ["command"]
 

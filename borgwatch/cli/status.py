@@ -9,9 +9,9 @@ import click
 
 from borgwatch.cli.tables import ago, line, seconds, stamp
 from borgwatch.cli.views import now, print_view, view_settings
-from borgwatch.config import Settings
 from borgwatch.lookback import Lookback
 from borgwatch.notes import DeliveryState, ServiceState
+from borgwatch.settings import Settings
 from borgwatch.status import JobStatus, Status, status
 
 __all__ = ["command", "read_status", "say_delivery"]

@@ -10,9 +10,10 @@ from typing import Any
 import click
 import msgspec
 
-from borgwatch.config import Settings, load
+from borgwatch.config import load
 from borgwatch.matching.templates import one_line
 from borgwatch.redact import redact
+from borgwatch.settings import Settings
 from borgwatch.spans import parse_span
 
 __all__ = ["now", "print_view", "span_option", "view_settings"]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from borgwatch.config import SourceSetting
 from borgwatch.decode import decode
 from borgwatch.judge import SourceRole
 from borgwatch.model import Line, Position
 from borgwatch.roles import Roles, picks_in
+from borgwatch.settings import SourceSetting
 from borgwatch.sources.docker import Containers, Pick
 from borgwatch.sources.envelope import unwrap
 

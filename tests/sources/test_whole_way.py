@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from borgwatch.config import SourceSetting
 from borgwatch.deadman import Expectation
 from borgwatch.journal import Change, Journal
 from borgwatch.judge import Judge
@@ -21,6 +20,7 @@ from borgwatch.pipeline import Pipeline, Plan
 from borgwatch.policy import EventFilter
 from borgwatch.roles import Roles, picks_in, wishes_in
 from borgwatch.runs import Limits
+from borgwatch.settings import SourceSetting
 from borgwatch.sources.docker import Containers
 from borgwatch.sources.tail import Tree
 
