@@ -17,6 +17,7 @@ _URL_PASSWORD = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20}://[^\s/:@]*):[^\s/@]+
 _ASSIGNMENT = re.compile(
     r"(?i)\b([A-Z_]*(?:PASSPHRASE|PASSWORD|PASSWD|API_KEY|SECRET|TOKEN))(=|[\"']\s*:\s*)(\"[^\"]*\"|'[^']*'|\S+)"
 )
+_WORDS = ("pass", "api_key", "secret", "token")
 _known: list[str] = []  # the longest first: one may be part of another
 
 
@@ -37,4 +38,14 @@ def redact(text: str) -> str:
         text = _API_KEY.sub(MASK, text)
     if "://" in text:
         text = _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
-    return _ASSIGNMENT.sub(rf"\1\2{MASK}", text)
+    if _may_assign(text):
+        text = _ASSIGNMENT.sub(rf"\1\2{MASK}", text)
+    return text
+
+
+def _may_assign(text: str) -> bool:
+    """Spare most texts the search; outside ASCII, more letters than two may be one where case is ignored."""
+    if not text.isascii():
+        return True
+    lower = text.lower()
+    return any(word in lower for word in _WORDS)
