@@ -128,7 +128,7 @@ class Pipeline:
         self._judge = judge
         limits = judge.limits
         patience = min(limits.settle, limits.settle_warning, limits.stalled, limits.session)
-        self._candidates = Candidates(judge.matcher.rules, patience=patience)
+        self._candidates = Candidates(judge.matcher, patience=patience)
 
     @property
     def jobs(self) -> Mapping[tuple[str, str], JobState]:

@@ -20,7 +20,7 @@ Rules whose need is not known make every line a candidate: `starts` is None then
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -34,8 +34,8 @@ from borgwatch.matching.listings import DEEPEST, higher_than
 from borgwatch.matching.matcher import Matcher
 from borgwatch.matching.needs import ODD, TYPICAL, Need, compiled, mentions, need_of
 from borgwatch.matching.rules import Rule
-from borgwatch.model import Line, Phase, Position
-from borgwatch.run import ITEM, LISTED, depth_of
+from borgwatch.model import Line, Outcome, Phase, Position, Signal
+from borgwatch.run import ITEM, LISTED, STAGE, depth_of
 from borgwatch.suspicious import SUSPICIOUS_BYTES
 
 __all__ = ["SUSPICIOUS", "Candidates"]
@@ -49,6 +49,7 @@ SUSPICIOUS = tuple(
 _LF = b"\n"
 _MURMUR_OF = (None, "backup")
 """The operations of which a murmur may tell. One alone, and none: then it does not matter how their lines mix."""
+_OF_A_RUN = (ITEM, LISTED, STAGE)
 _TIME = r"(?:time|timestamp|ts)\\*\"|\d\d:\d\d:\d\d"
 _WINDOW = 512
 _MAX_SEARCHES = 16
@@ -74,17 +75,19 @@ class _Searches:
 
 
 class Candidates:
-    """What is wanted of a log, by the rules that are loaded.
+    """What is wanted of a log, by the rules that are loaded: those of `matcher`.
 
     `extra` are regular expressions over bytes of what is wanted beside; `patience` is the shortest silence that may end
     a run.
     """
 
-    def __init__(self, rules: Iterable[Rule], *, extra: Iterable[str] = SUSPICIOUS, patience: timedelta) -> None:
+    def __init__(self, matcher: Matcher, *, extra: Iterable[str] = SUSPICIOUS, patience: timedelta) -> None:
         self._patience = patience
-        known = [(rule, need_of(rule.when)) for rule in rules]
+        self._all = matcher
+        known = [(rule, need_of(rule.when)) for rule in matcher.rules]
         self._murmur = tuple(rule for rule, need in known if _is_murmur(rule, need))
         self._matcher = Matcher(self._murmur)
+        self._of_one_source = frozenset(rule.id for rule in matcher.rules if mentions(rule.when, ("job", "source")))
         rest = [need for rule, need in known if rule not in self._murmur]
         self.everything = any(need is None for need in rest)
         self.wanted: tuple[str, ...] = ()
@@ -128,18 +131,29 @@ class Candidates:
         """Say where lines to be judged begin in the whole lines `block[start:end]`; None where all are to be."""
         if self.everything:
             return None
-        return _Selection(self._searches, self._speaks, self._patience, block).select(start, end)
+        return _Selection(self._searches, self._speaks, self._passes, self._patience, block).select(start, end)
 
     def _speaks(self, data: bytes) -> _Voice | None:
         """Decode a line that only murmur can match, and say what is heard of it."""
         line = Line("", data, _NOWHERE, _EPOCH)
         record = decode(line, "")
         signal = self._matcher.match(record, line)
-        if signal is None:
+        return None if signal is None else _voice_of(signal, record.time)
+
+    def _passes(self, data: bytes) -> _Voice | None:
+        """Decode a line of interest; None if it may change what goes on, where a backup does."""
+        line = Line("", data, _NOWHERE, _EPOCH)
+        rules = self._all.shortlist.of(data)
+        if any(rule.id in self._of_one_source for rule in rules):
             return None
-        listed, item = signal.captured.get(LISTED), signal.captured.get(ITEM)
-        depth = depth_of(listed) if isinstance(listed, str) else None
-        return _Voice(signal.operation is not None, record.time, depth, depth is None and not isinstance(item, str))
+        record = decode(line, "")
+        signal = self._all.match(record, line, rules)
+        if signal is None:
+            return _Voice(tells=False, time=record.time, depth=None, is_plain=True)
+        is_detail = signal.phase is Phase.DETAIL and signal.operation in _MURMUR_OF and signal.weight >= 0
+        if is_detail and signal.outcome in (None, Outcome.WARNING) and signal.captured.keys().isdisjoint(_OF_A_RUN):
+            return _voice_of(signal, record.time)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +169,19 @@ class _Voice:
     is_plain: bool
 
 
+def _voice_of(signal: Signal, time: datetime | None) -> _Voice:
+    listed, item = signal.captured.get(LISTED), signal.captured.get(ITEM)
+    depth = depth_of(listed) if isinstance(listed, str) else None
+    return _Voice(signal.operation is not None, time, depth, depth is None and not isinstance(item, str))
+
+
 @dataclass(slots=True)
 class _Selection:
     """The selection of the lines of one block."""
 
     searches: _Searches
     speaks: Callable[[bytes], _Voice | None]
+    passes: Callable[[bytes], _Voice | None]
     patience: timedelta
     block: bytes
 
@@ -178,31 +199,41 @@ class _Selection:
     def _stretch(self, at: int, end: int, found: list[int]) -> int:
         """Select of the murmur that begins at `at`; return where the next wanted line begins."""
         kept: dict[int, _Voice] = {}
+        passed: set[int] = set()
         line, heard = self._in_doubt(at, end, kept)
         tells, timed, depth = heard is not None and heard.tells, None, None
         if heard is not None and line is not None:
             timed = (line, heard.time) if heard.time else None
             line = self._next(self.searches.until(tells, bool(timed), depth), self._behind(line, end), end)
-        while line is not None and not self._has(self.searches.wanted, line, end):
-            if (voice := self._voice(line, end)) is not None:
-                if voice.tells and not tells:
-                    kept.update(self._last(at, line))
-                    tells, depth = True, None  # it may begin another run
-                    kept[line] = voice
-                if voice.time and not timed:
-                    timed = line, voice.time
-                    kept[line] = voice
-                if _is_higher(voice.depth, depth):
-                    depth = voice.depth
+        while line is not None:
+            if self._has(self.searches.wanted, line, end):
+                if not (tells and self._is_passed(line, end, timed)):
+                    break
+                passed.add(line)
+            elif (voice := self._voice(line, end)) is not None:
+                begins = (voice.tells and not tells) or (voice.time is not None and timed is None)
+                if begins:  # it may begin another run, by what it tells or by the silence before it
+                    self._keep_last(at, line, kept, passed)
+                    tells, depth = tells or voice.tells, None
+                    timed = timed or ((line, voice.time) if voice.time else None)
+                if begins or _is_higher(voice.depth, depth):
+                    depth = voice.depth if _is_higher(voice.depth, depth) else depth
                     kept[line] = voice
             line = self._next(self.searches.until(tells, bool(timed), depth), self._behind(line, end), end)
         stop = end if line is None else line
         if timed is not None:
             self._keep_timed(at, timed, stop, kept)
         if kept:
-            self._keep_last(at, stop, kept)
-        found += sorted(kept)
+            self._keep_last(at, stop, kept, passed)
+        found += sorted(kept.keys() | passed)
         return stop
+
+    def _is_passed(self, line: int, end: int, timed: tuple[int, datetime] | None) -> bool:
+        """Say whether the murmur goes on behind a line of interest; a silence before it may have ended a run."""
+        voice = self.passes(self._data(line, end))
+        if voice is None:
+            return False
+        return timed is None or voice.time is None or abs(voice.time - timed[1]) < self.patience
 
     def _in_doubt(self, at: int, end: int, kept: dict[int, _Voice]) -> tuple[int | None, _Voice | None]:
         """Select as long as a signal may be held back; return the plain line that ends the doubt, or a wanted one."""
@@ -223,10 +254,11 @@ class _Selection:
         """Find the last line of murmur behind the line at `first`."""
         return islice(self._backwards(self.searches.murmur, first, stop), 1)
 
-    def _keep_last(self, at: int, stop: int, kept: dict[int, _Voice]) -> None:
-        """Keep the last line, unless it is as plain as the last that is kept."""
-        for line, voice in self._last(at, stop):
-            if not (voice.is_plain and kept[max(kept)].is_plain):
+    def _keep_last(self, at: int, stop: int, kept: dict[int, _Voice], passed: Collection[int]) -> None:
+        """Keep the last line of murmur, unless it is as plain as the last that is kept."""
+        behind = self._backwards(self.searches.murmur, at, stop)
+        for line, voice in islice(((line, voice) for line, voice in behind if line not in passed), 1):
+            if not (kept and voice.is_plain and kept[max(kept)].is_plain):
                 kept[line] = voice
 
     def _keep_timed(self, at: int, first: tuple[int, datetime], stop: int, kept: dict[int, _Voice]) -> None:
@@ -305,7 +337,10 @@ class _Selection:
     def _voice(self, line: int, end: int) -> _Voice | None:
         if self.searches.murmur is None or not self._has(self.searches.murmur, line, end):
             return None
-        return self.speaks(self.block[line : self._behind(line, end)].rstrip(b"\r\n"))
+        return self.speaks(self._data(line, end))
+
+    def _data(self, line: int, end: int) -> bytes:
+        return self.block[line : self._behind(line, end)].rstrip(b"\r\n")
 
     def _next(self, search: Any, at: int, end: int) -> int | None:
         """Find the beginning of the next line that a search finds something in."""

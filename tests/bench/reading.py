@@ -18,6 +18,7 @@ from pathlib import Path
 
 from borgwatch.matching.candidates import Candidates
 from borgwatch.matching.load import load_rules
+from borgwatch.matching.matcher import Matcher
 from tests.bench.contenders import FOLLOWERS, Measured, Tool, greps, run
 from tests.bench.logs import write_log
 
@@ -60,7 +61,7 @@ Row = tuple[str, int, Measured]
 
 
 def _all(log: Path, directory: Path, asked: argparse.Namespace) -> Iterator[Row]:
-    expressions = Candidates(load_rules().rules, patience=timedelta(seconds=10)).wanted
+    expressions = Candidates(Matcher(load_rules().rules), patience=timedelta(seconds=10)).wanted
     yield "borgwatch", *_borgwatch([log], directory, asked.repeat)
     rounds = [greps(log, directory, expressions) for _ in range(asked.repeat)]
     for name in rounds[0]:

@@ -10,6 +10,7 @@ import pytest
 
 from borgwatch.matching.candidates import Candidates
 from borgwatch.matching.load import load_rules
+from borgwatch.matching.matcher import Matcher
 from tests.bench.expressions import for_grep
 from tests.bench.logs import write_log
 from tests.bench.reader import read, rules_to
@@ -18,7 +19,7 @@ from tests.bench.reading import main
 
 def test_grep_finds_with_the_same_expressions_the_lines_of_interest(tmp_path: Path) -> None:
     write_log(tmp_path / "log", 3000)
-    wanted = Candidates(load_rules().rules, patience=timedelta(seconds=10)).wanted
+    wanted = Candidates(Matcher(load_rules().rules), patience=timedelta(seconds=10)).wanted
     (tmp_path / "patterns").write_bytes(for_grep(wanted))
     command = ["grep", "-aE", "-f", str(tmp_path / "patterns"), str(tmp_path / "log")]
 

@@ -61,7 +61,7 @@ def judged(judge: Judge, lines: Sequence[Line]) -> Judged:
 
 @cache
 def shipped() -> tuple[Judge, Candidates]:
-    return judge(SHIPPED), Candidates(SHIPPED, patience=LIMITS.settle)
+    return judge(SHIPPED), Candidates(Matcher(SHIPPED), patience=LIMITS.settle)
 
 
 @settings(max_examples=100, deadline=None)
@@ -83,7 +83,7 @@ def test_any_rules_give_the_same_of_the_lines_chosen(
 ) -> None:
     log = [line for part in parts for line in part]
     judge_ = judge(some)
-    candidates = Candidates(some, patience=LIMITS.settle)
+    candidates = Candidates(Matcher(some), patience=LIMITS.settle)
 
     assert judged(judge_, whole(log)) == judged(judge_, chosen(candidates, log, blocks))
 
@@ -142,6 +142,33 @@ def test_what_nobody_claims_is_chosen_if_it_is_suspicious() -> None:
         b"the search 23",
         b"Traceback (most recent call last):",
     ]
-    candidates = Candidates((), patience=timedelta(seconds=10))
+    candidates = Candidates(Matcher(()), patience=timedelta(seconds=10))
 
     assert log[1:4] + log[5:] == [line.data for line in chosen(candidates, log, [])]
+
+
+DENIED = (
+    '{{"type": "log_message", "time": {}, "message": "/m: stat: [Errno 13] Permission denied: \'/m\'",'
+    ' "levelname": "WARNING", "name": "borg.archiver"}}'
+)
+
+
+def test_a_warning_about_a_file_does_not_begin_the_murmur_anew() -> None:
+    """It is judged, and what the murmur says of itself is known already."""
+    log = [b'{"type": "file_status", "status": "A", "path": "/mnt/a"}', *progress(*range(9))]
+    log[6:6] = [DENIED.format(1795409816.5).encode()]
+    judge, candidates = shipped()
+
+    assert [log.index(line.data) for line in chosen(candidates, log, [])] == [0, 1, 6, 10]
+    assert judged(judge, whole(log)) == judged(judge, chosen(candidates, log, []))
+
+
+def test_a_silence_before_a_stretch_of_murmur_is_not_made_up_from_its_listing() -> None:
+    """The listing had gone on behind the uppermost directory: the run was not done when it fell silent."""
+    listing = [
+        b'{"type": "file_status", "status": "%s", "path": "/%s"}' % line for line in ((b"d", b""), (b"A", b"m/a"))
+    ]
+    log = [DENIED.format(1795409811.0).encode(), listing[1], *listing, *progress(1000)]
+    judge, candidates = shipped()
+
+    assert judged(judge, whole(log)) == judged(judge, chosen(candidates, log, []))
