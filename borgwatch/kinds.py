@@ -39,8 +39,9 @@ def kind_of(stream: Stream, signal: Signal) -> Kind:
         return Kind.RESTART
     if signal.phase is Phase.END and signal.operation == ALL:
         return Kind.SUMMARY
-    classify = {Phase.START: _kind_of_start, Phase.DETAIL: _kind_of_detail, Phase.END: _kind_of_end}[signal.phase]
-    return classify(stream, signal)
+    if signal.phase is Phase.DETAIL:
+        return _kind_of_detail(stream, signal)
+    return _kind_of_start(stream, signal) if signal.phase is Phase.START else _kind_of_end(stream, signal)
 
 
 def _kind_of_start(stream: Stream, signal: Signal) -> Kind:

@@ -157,21 +157,27 @@ def with_signal(run: Run, signal: Signal) -> Run:
     if operation is None and top is not None and stage == COMPACTING:
         operation = "backup"  # what was listed before something else began to compact
     shown = {name: value for name, value in signal.captured.items() if not name.startswith("_")}
-    return replace(
-        run,
+    item = signal.captured.get(ITEM) or signal.captured.get(LISTED) or ""
+    return Run(  # written out, for it is made for each line that is judged
+        id=run.id,
+        job=run.job,
+        source=run.source,
         operation=operation,
         started=signal.time if run.seen is None and signal.time is not None else run.started,
-        seen=signal.time or run.seen,
         read=signal.read_at,
-        past=signal.past,
+        seen=signal.time or run.seen,
         starts=starts,
         telling=telling,
+        closing=run.closing,
         warnings=run.warnings + (evidence is not None and evidence.outcome is Outcome.WARNING),
         errors=run.errors + (evidence is not None and evidence.outcome is Outcome.FAILURE),
+        outcome=run.outcome,
+        closed=run.closed,
+        past=signal.past,
         fields={**run.fields, **shown} if shown else run.fields,
         top=top,
         stage=stage,
-        item=str(signal.captured.get(ITEM) or signal.captured.get(LISTED) or ""),
+        item=str(item),
     )
 
 

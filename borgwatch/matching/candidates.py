@@ -34,7 +34,7 @@ from borgwatch.matching.listings import DEEPEST, higher_than
 from borgwatch.matching.matcher import Matcher
 from borgwatch.matching.needs import ODD, TYPICAL, Need, compiled, mentions, need_of
 from borgwatch.matching.rules import Rule
-from borgwatch.model import Line, Outcome, Phase, Position, Signal
+from borgwatch.model import Line, Outcome, Phase, Position
 from borgwatch.run import ITEM, LISTED, STAGE, depth_of
 from borgwatch.suspicious import SUSPICIOUS_BYTES
 
@@ -137,23 +137,32 @@ class Candidates:
         """Decode a line that only murmur can match, and say what is heard of it."""
         line = Line("", data, _NOWHERE, _EPOCH)
         record = decode(line, "")
+        if (found := self._matcher.rule_for(record)) is None:
+            return None
+        if not found[0].captured:
+            return _Voice(found[0].operation is not None, record.time, None, is_plain=True)
         signal = self._matcher.match(record, line)
-        return None if signal is None else _voice_of(signal, record.time)
+        captured = {} if signal is None else signal.captured
+        listed, item = captured.get(LISTED), captured.get(ITEM)
+        depth = depth_of(listed) if isinstance(listed, str) else None
+        is_plain = depth is None and not isinstance(item, str)
+        return _Voice(found[0].operation is not None, record.time, depth, is_plain)
 
-    def _passes(self, data: bytes) -> _Voice | None:
+    def _passes(self, data: bytes) -> _Passing | None:
         """Decode a line of interest; None if it may change what goes on, where a backup does."""
-        line = Line("", data, _NOWHERE, _EPOCH)
         rules = self._all.shortlist.of(data)
         if any(rule.id in self._of_one_source for rule in rules):
             return None
-        record = decode(line, "")
-        signal = self._all.match(record, line, rules)
-        if signal is None:
-            return _Voice(tells=False, time=record.time, depth=None, is_plain=True)
-        is_detail = signal.phase is Phase.DETAIL and signal.operation in _MURMUR_OF and signal.weight >= 0
-        if is_detail and signal.outcome in (None, Outcome.WARNING) and signal.captured.keys().isdisjoint(_OF_A_RUN):
-            return _voice_of(signal, record.time)
-        return None
+        record = decode(Line("", data, _NOWHERE, _EPOCH), "")
+        found = self._all.rule_for(record, rules)
+        return _Passing(record.time) if found is None or _is_harmless(found[0]) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Passing:
+    """A line of interest behind which a murmur goes on as before; its time, if it has one."""
+
+    time: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,19 +178,13 @@ class _Voice:
     is_plain: bool
 
 
-def _voice_of(signal: Signal, time: datetime | None) -> _Voice:
-    listed, item = signal.captured.get(LISTED), signal.captured.get(ITEM)
-    depth = depth_of(listed) if isinstance(listed, str) else None
-    return _Voice(signal.operation is not None, time, depth, depth is None and not isinstance(item, str))
-
-
 @dataclass(slots=True)
 class _Selection:
     """The selection of the lines of one block."""
 
     searches: _Searches
     speaks: Callable[[bytes], _Voice | None]
-    passes: Callable[[bytes], _Voice | None]
+    passes: Callable[[bytes], _Passing | None]
     patience: timedelta
     block: bytes
 
@@ -230,10 +233,10 @@ class _Selection:
 
     def _is_passed(self, line: int, end: int, timed: tuple[int, datetime] | None) -> bool:
         """Say whether the murmur goes on behind a line of interest; a silence before it may have ended a run."""
-        voice = self.passes(self._data(line, end))
-        if voice is None:
+        passing = self.passes(self._data(line, end))
+        if passing is None:
             return False
-        return timed is None or voice.time is None or abs(voice.time - timed[1]) < self.patience
+        return timed is None or passing.time is None or abs(passing.time - timed[1]) < self.patience
 
     def _in_doubt(self, at: int, end: int, kept: dict[int, _Voice]) -> tuple[int | None, _Voice | None]:
         """Select as long as a signal may be held back; return the plain line that ends the doubt, or a wanted one."""
@@ -364,6 +367,12 @@ def _is_murmur(rule: Rule, need: Need) -> bool:
         return rule.captured.keys() <= {ITEM, LISTED}
     pattern = _compiled(need)
     return pattern is not None and any(pattern.search(line) for line in TYPICAL)
+
+
+def _is_harmless(rule: Rule) -> bool:
+    """Tell a rule that adds a warning, or nothing, to the backup that goes on."""
+    is_detail = rule.phase is Phase.DETAIL and rule.operation in _MURMUR_OF and rule.weight >= 0
+    return is_detail and rule.outcome in (None, Outcome.WARNING) and rule.captured.keys().isdisjoint(_OF_A_RUN)
 
 
 def _is_higher(depth: int | None, than: int | None) -> bool:

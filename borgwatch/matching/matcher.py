@@ -36,10 +36,15 @@ class Matcher:
 
         Only the rules `among` which it must be are asked, where they are known.
         """
+        found = self.rule_for(record, among)
+        return None if found is None else _signal(*found, record, line)
+
+    def rule_for(self, record: Record, among: Sequence[Rule] | None = None) -> tuple[Rule, dict[str, str]] | None:
+        """Find the rule that speaks for `record`, and what its patterns captured."""
         for rule in self.rules if among is None else among:
             captures: dict[str, str] = {}
             if rule.when.holds(record, captures):
-                return _signal(rule, record, captures, line)
+                return rule, captures
         return None
 
 
@@ -49,7 +54,7 @@ def line_id(line: Line) -> str:
     return blake2b(place + line.data, digest_size=8).hexdigest()
 
 
-def _signal(rule: Rule, record: Record, captures: dict[str, str], line: Line) -> Signal | None:
+def _signal(rule: Rule, captures: dict[str, str], record: Record, line: Line) -> Signal | None:
     fields = _fields(record, captures) if rule.speaks_of_fields else {}
     event = rule.event.render(fields) if rule.event else None
     if event is not None and not is_event_name(event):
