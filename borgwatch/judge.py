@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from borgwatch.decode import decode
 from borgwatch.events import event_of_run, event_of_signal
 from borgwatch.matching.matcher import Matcher
 from borgwatch.model import Event, Line, Phase, Record
@@ -99,8 +98,7 @@ class Judge:
         for line in lines:
             tally.lines += 1
             role = self.role_of(line.source)
-            record = decode(line, role.job)
-            signal = self.matcher.match(record, line, self.matcher.shortlist.of(line.data))
+            record, signal = self.matcher.judge(line, role.job)
             if signal is None:
                 if is_suspicious(record):
                     tally.nobody_claims(record, line)

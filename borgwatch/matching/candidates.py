@@ -52,6 +52,8 @@ _MURMUR_OF = (None, "backup")
 _OF_A_RUN = (ITEM, LISTED, STAGE)
 _TIME = r"(?:time|timestamp|ts)\\*\"|\d\d:\d\d:\d\d"
 _WINDOW = 512
+_WALKED = 16
+"""Lines of a stretch that are looked at one by one, before a search is made for what is not yet known of it."""
 _MAX_SEARCHES = 16
 _NOWHERE = Position(0, 0, 0)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -87,7 +89,6 @@ class Candidates:
         known = [(rule, need_of(rule.when)) for rule in matcher.rules]
         self._murmur = tuple(rule for rule, need in known if _is_murmur(rule, need))
         self._matcher = Matcher(self._murmur)
-        self._of_one_source = frozenset(rule.id for rule in matcher.rules if mentions(rule.when, ("job", "source")))
         rest = [need for rule, need in known if rule not in self._murmur]
         self.everything = any(need is None for need in rest)
         self.wanted: tuple[str, ...] = ()
@@ -116,7 +117,7 @@ class Candidates:
             more = [*([] if tells else telling), *([] if timed else [_TIME]), *above]
             return compiled([*self.wanted, *more])
 
-        until(False, False, DEEPEST)
+        until(True, True, DEEPEST)
         return _Searches(
             wanted=compiled(self.wanted),
             murmur=_compiled(murmur),
@@ -137,7 +138,7 @@ class Candidates:
         """Decode a line that only murmur can match, and say what is heard of it."""
         line = Line("", data, _NOWHERE, _EPOCH)
         record = decode(line, "")
-        if (found := self._matcher.rule_for(record)) is None:
+        if (found := self._matcher.first(record)) is None:
             return None
         if not found[0].captured:
             return _Voice(found[0].operation is not None, record.time, None, is_plain=True)
@@ -150,12 +151,10 @@ class Candidates:
 
     def _passes(self, data: bytes) -> _Passing | None:
         """Decode a line of interest; None if it may change what goes on, where a backup does."""
-        rules = self._all.shortlist.of(data)
-        if any(rule.id in self._of_one_source for rule in rules):
+        known = self._all.foresee(data)
+        if known is None or not (known.rule is None or _is_harmless(known.rule)):
             return None
-        record = decode(Line("", data, _NOWHERE, _EPOCH), "")
-        found = self._all.rule_for(record, rules)
-        return _Passing(record.time) if found is None or _is_harmless(found[0]) else None
+        return _Passing(known.record.time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +206,8 @@ class _Selection:
         tells, timed, depth = heard is not None and heard.tells, None, None
         if heard is not None and line is not None:
             timed = (line, heard.time) if heard.time else None
-            line = self._next(self.searches.until(tells, bool(timed), depth), self._behind(line, end), end)
+            line = self._next(self.searches.either, self._behind(line, end), end)
+        walked = 0
         while line is not None:
             if self._has(self.searches.wanted, line, end):
                 if not (tells and self._is_passed(line, end, timed)):
@@ -222,7 +222,10 @@ class _Selection:
                 if begins or _is_higher(voice.depth, depth):
                     depth = voice.depth if _is_higher(voice.depth, depth) else depth
                     kept[line] = voice
-            line = self._next(self.searches.until(tells, bool(timed), depth), self._behind(line, end), end)
+            walked += 1
+            knows = (tells and timed is not None) or walked >= _WALKED
+            search = self.searches.until(tells, timed is not None, depth) if knows else self.searches.either
+            line = self._next(search, self._behind(line, end), end)
         stop = end if line is None else line
         if timed is not None:
             self._keep_timed(at, timed, stop, kept)

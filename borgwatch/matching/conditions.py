@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from borgwatch.matching.patterns import Pattern
@@ -32,14 +33,12 @@ BUILT_IN_FIELDS = ("text", "level", "logger", "job", "source")
 
 def field_value(record: Record, name: str) -> FieldValue:
     """Look up a built-in field or one of the line's own; None where there is none."""
-    if name == "text":
-        return record.text
+    if name not in BUILT_IN_FIELDS:
+        return record.fields.get(name)
     if name == "level":
         return record.level.name if record.level is not None else None
-    if name in BUILT_IN_FIELDS:
-        value: FieldValue = getattr(record, name)
-        return value
-    return record.fields.get(name)
+    value: FieldValue = getattr(record, name)
+    return value
 
 
 class Condition(Protocol):
@@ -112,7 +111,7 @@ class FieldTest:
         if self.cased:
             return any(test(have, str(want)) for want in self.values)
         folded = have.casefold()
-        return any(test(folded, str(want).casefold()) for want in self.values)
+        return any(test(folded, want) for want in _folded(self.values))
 
     def _search(self, text: str, captures: dict[str, str]) -> bool:
         for pattern in self.values:
@@ -127,6 +126,11 @@ class FieldTest:
             return False
         test = NUMERIC[self.comparison]
         return any((want := as_number(str(text))) is not None and test(have, want) for text in self.values)
+
+
+@lru_cache(maxsize=4096)
+def _folded(values: tuple[str | Pattern, ...]) -> tuple[str, ...]:
+    return tuple(str(want).casefold() for want in values)
 
 
 def _as_text(value: FieldValue) -> str:

@@ -6,21 +6,36 @@ The first rule that matches speaks for the line; the rules of the user's files a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
+from borgwatch.decode import decode
 from borgwatch.matching.conditions import BUILT_IN_FIELDS, field_value
+from borgwatch.matching.needs import mentions
 from borgwatch.matching.rules import Rule
 from borgwatch.matching.shortlist import Shortlist
 from borgwatch.matching.templates import one_line
-from borgwatch.model import FieldValue, Line, Phase, Record, Signal, is_event_name
+from borgwatch.model import FieldValue, Line, Phase, Position, Record, Signal, is_event_name
 from borgwatch.redact import redact
 
-__all__ = ["Matcher", "line_id"]
+__all__ = ["Matcher", "Understood", "line_id"]
 
 _CLOCK_SKEW = timedelta(days=1)  # zones and clocks that are a little off
 _ZONES = timedelta(hours=15)  # no two zones that people live in are further apart, but for a few islands
+_REMEMBERED, _MAX_REMEMBERED = 1024, 2048  # lines, and bytes of each
+_NOWHERE = Position(0, 0, 0)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _A_MOMENT = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A line that was decoded and matched before it was known whose it is: the rule that speaks, and its captures."""
+
+    record: Record
+    rule: Rule | None
+    captures: dict[str, str]
 
 
 class Matcher:
@@ -30,16 +45,45 @@ class Matcher:
         self.rules = tuple(rules)
         self.shortlist = Shortlist(self.rules)
         """Says which rules a line could match, by its bytes."""
+        self._of_one_source = frozenset(rule.id for rule in rules if mentions(rule.when, ("job", "source")))
+        self._understood: dict[bytes, Understood] = {}
+
+    def foresee(self, data: bytes) -> Understood | None:
+        """Decode and match a line whoever wrote it; None where it matters who did.
+
+        Of lines that mean the same whenever they are read, the newest are remembered: they are about to be judged.
+        """
+        rules = self.shortlist.of(data)
+        if any(rule.id in self._of_one_source for rule in rules):
+            return None
+        line = Line("", data, _NOWHERE, _EPOCH)
+        record = decode(line, "")
+        rule, captures = self.first(record, rules) or (None, {})
+        understood = Understood(record, rule, captures)
+        if data.startswith(b"{") and b"\r" not in data and len(data) <= _MAX_REMEMBERED:
+            if len(self._understood) >= _REMEMBERED:
+                self._understood.clear()
+            self._understood[data] = understood
+        return understood
+
+    def judge(self, line: Line, job: str) -> tuple[Record, Signal | None]:
+        """Decode a line of `job`, and find what the rules say of it."""
+        known = self._understood.get(line.data) if line.written_at is None else None
+        if known is None:
+            record = decode(line, job)
+            return record, self.match(record, line, self.shortlist.of(line.data))
+        record = replace(known.record, source=line.source, job=job)
+        return record, None if known.rule is None else _signal(known.rule, known.captures, record, line)
 
     def match(self, record: Record, line: Line, among: Sequence[Rule] | None = None) -> Signal | None:
         """Find the rule that speaks for `record`, which was decoded from `line`; None where none does.
 
         Only the rules `among` which it must be are asked, where they are known.
         """
-        found = self.rule_for(record, among)
+        found = self.first(record, among)
         return None if found is None else _signal(*found, record, line)
 
-    def rule_for(self, record: Record, among: Sequence[Rule] | None = None) -> tuple[Rule, dict[str, str]] | None:
+    def first(self, record: Record, among: Sequence[Rule] | None = None) -> tuple[Rule, dict[str, str]] | None:
         """Find the rule that speaks for `record`, and what its patterns captured."""
         for rule in self.rules if among is None else among:
             captures: dict[str, str] = {}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from itertools import accumulate, cycle
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from borgwatch.judge import Judge, Judged, SourceRole
 from borgwatch.matching.candidates import Candidates
-from borgwatch.matching.load import load_rules
+from borgwatch.matching.load import load_rules, parse_pack
 from borgwatch.matching.matcher import Matcher
 from borgwatch.matching.rules import Rule
 from borgwatch.model import Line
@@ -172,3 +173,35 @@ def test_a_silence_before_a_stretch_of_murmur_is_not_made_up_from_its_listing() 
     judge, candidates = shipped()
 
     assert judged(judge, whole(log)) == judged(judge, chosen(candidates, log, []))
+
+
+def test_a_line_that_was_foreseen_is_judged_as_if_it_were_not() -> None:
+    """What is remembered of a line says nothing of whose it is."""
+    matcher = Matcher(SHIPPED)
+    fresh = Matcher(SHIPPED)
+    for data in (DENIED.format(1795409811.0).encode(), LOCKED, b'{"type": "file_status", "status": "A", "path": "/e"}'):
+        line = line_of(data, 500)
+        assert matcher.foresee(data) is not None
+        assert matcher.judge(line, "nas") == fresh.judge(line, "nas")
+        assert matcher.judge(replace(line, source="other"), "laptop") == fresh.judge(
+            replace(line, source="other"), "laptop"
+        )
+
+
+def test_a_line_is_not_foreseen_where_a_rule_asks_whose_it_is() -> None:
+    pack, _ = parse_pack(OF_ONE_JOB, "own.yaml")
+    assert pack is not None
+    matcher = Matcher(pack.rules)
+
+    assert matcher.foresee(b"tape 7 is full") is None
+    assert matcher.foresee(b"another line") is not None
+
+
+OF_ONE_JOB = """
+schema: 1
+pack: own
+rules:
+  - id: tape
+    match: {job: nas, text|contains: tape}
+    emit: backup.failure
+"""
