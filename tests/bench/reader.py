@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 
 from borgwatch.journal import Journal
 from borgwatch.judge import Judge
@@ -73,16 +74,18 @@ def read(watch: Path, state: Path, rules: Sequence[Rule]) -> dict[str, float]:
     tree = Tree(watch, "watch", now=_now, monotonic=time.monotonic)
     judge = Judge(Matcher(rules), Limits(), Roles((watch,), ()))
     pipeline = Pipeline({"watch": tree}, judge, Plan(EventFilter(("*.failure",))), journal, _now)
-    lines, events, longest, more = 0, 0, 0.0, True
+    lines, events, more = 0, 0, True
+    steps: list[float] = []
     wall, cpu = time.perf_counter(), time.process_time()
     while more:
         begun = time.process_time()
         step = pipeline.step()
-        longest = max(longest, time.process_time() - begun)
+        steps.append(time.process_time() - begun)
         lines, events, more = lines + step.lines, events + len(step.events), step.more
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     journal.close()
-    return {"lines": lines, "events": events, "wall": wall, "cpu": cpu, "longest_step": longest}
+    figures = {"first_step": steps[0], "median_step": median(steps), "longest_later_step": max(steps[1:], default=0.0)}
+    return {"lines": lines, "events": events, "wall": wall, "cpu": cpu, **figures}
 
 
 if __name__ == "__main__":
