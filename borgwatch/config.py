@@ -133,32 +133,37 @@ def _sources(document: Document, node: Node) -> tuple[SourceSetting, ...]:
     return tuple(source for source in sources if source is not None)
 
 
+_NAMED_BY = {"docker": "container", "truenas-app": "app"}
 _NEEDED = {
     "path": "a glob below a watched directory",
     "container": "the name of a container or of its Compose service, * allowed",
+    "app": "the name of an app of TrueNAS",
 }
 
 
 def _source(document: Document, node: Node) -> SourceSetting | None:
-    entries = document.mapping(node, "a source", ("kind", "path", "container", "job", "operation"))
+    entries = document.mapping(node, "a source", ("kind", *_NEEDED, "service", "job", "operation"))
     kind = document.choice(entries["kind"], "kind", SOURCE_KINDS) if "kind" in entries else "log"
     if kind is None:
         return None
-    needed, other = ("container", "path") if kind == "docker" else ("path", "container")
-    if other in entries:
-        document.fault(entries[other], f"{other} is not for a source of kind {kind}: say {needed}:")
-        return None
+    needed = _NAMED_BY.get(kind, "path")
+    others = [key for key in (*_NEEDED, "service") if key in entries and key != needed]
+    for other in others:
+        if other != "service" or kind != "truenas-app":
+            document.fault(entries[other], f"{other} is not for a source of kind {kind}: say {needed}:")
+            return None
     if needed not in entries:
         document.fault(node, f"a source must say {needed}: ({_NEEDED[needed]})")
         return None
     texts = {key: document.text(value, key) or "" for key, value in entries.items() if key not in ("kind", "operation")}
-    if kind != "docker" and not PurePath(texts["path"]).name:
+    if needed == "path" and not PurePath(texts["path"]).name:
         document.fault(entries["path"], "path must be a glob such as nas/*.log")
         return None
     operation = None
     if "operation" in entries:
         operation = document.choice(entries["operation"], "operation", (*OPERATIONS, "other"))
-    return SourceSetting(texts.get("path", ""), texts.get("job") or None, operation, kind, texts.get("container", ""))
+    names = {key: texts.get(key, "") for key in ("container", "app", "service")}
+    return SourceSetting(texts.get("path", ""), texts.get("job") or None, operation, kind, **names)
 
 
 def _known_events(chosen: EventFilter) -> EventFilter:
@@ -178,6 +183,12 @@ def _contradictions(settings: Settings, said: str) -> list[str]:
         problems.append(
             "NOTIFY_TRUENAS_API_KEY: missing; it is needed with NOTIFY_TRUENAS_ENABLED=true"
             " (or NOTIFY_TRUENAS_API_KEY_FILE)"
+        )
+    apps = [source.app for source in settings.sources if source.kind == "truenas-app"]
+    if apps and not truenas.enabled:
+        problems.append(
+            f"sources: the output of the app {apps[0]!r} is read over the connection to TrueNAS:"
+            " set NOTIFY_TRUENAS_ENABLED=true, with its address and key"
         )
     problems.extend(
         f"NOTIFY_EVENTS: no event is called {pattern!r}{nearest(pattern, EVENT_NAMES)}"

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from borgwatch.deadman import Expectation, Steadiness, expected, missed, rewound
 from borgwatch.folding import Held, Key, Repetition, cool, fold
@@ -20,10 +21,11 @@ from borgwatch.judge import Judge, Judged
 from borgwatch.matching.candidates import Candidates
 from borgwatch.model import Alert, Event, Position
 from borgwatch.policy import EventFilter, alert_for, alert_key
+from borgwatch.sources.lines import Wanted
 from borgwatch.sources.problems import Problem
-from borgwatch.sources.tail import Batch, Tree
+from borgwatch.sources.tail import Batch
 
-__all__ = ["Pipeline", "Plan", "Step"]
+__all__ = ["Pipeline", "Plan", "Source", "Step"]
 
 LEAST_BUDGET, MOST_BUDGET = 256 * 1024, 4 * 1024 * 1024
 """Bytes read in one step from each directory: few where all lines are judged, many where nearly all are noise."""
@@ -74,12 +76,29 @@ class _Decided:
         return bool(self.events or self.jobs or self.alerts or self.held)
 
 
+class Source(Protocol):
+    """Where lines come from: a tree of files, or the output of an app; see `borgwatch.sources.tail.Tree`."""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it was there at the last look."""
+
+    def restore(self, positions: Mapping[str, Position]) -> None:
+        """Go on where the one that gave these positions stood."""
+
+    def read(self, budget: int, wanted: Wanted | None = None, *, changed: Collection[str] | None = None) -> Batch:
+        """Read what is new."""
+
+    def commit(self, batch: Batch) -> None:
+        """Go on behind the batch that was read last."""
+
+
 class Pipeline:
-    """The trees (by watched directory), the judge, the journal, and what was last committed."""
+    """The sources (by watched directory or app), the judge, the journal, and what was last committed."""
 
     def __init__(
         self,
-        trees: Mapping[str, Tree],
+        trees: Mapping[str, Source],
         judge: Judge,
         plan: Plan,
         journal: Journal,
@@ -180,7 +199,7 @@ class Pipeline:
             more=any(batch.more for _, batch in batches),
         )
 
-    def _is_behind(self, batches: Iterable[tuple[Tree, Batch]], now: datetime) -> bool:
+    def _is_behind(self, batches: Iterable[tuple[Source, Batch]], now: datetime) -> bool:
         """Say whether the success that seems to be missing may stand in what is yet to be read.
 
         Only for a while: a file that always has more must not switch the dead-man's switch off.
@@ -192,7 +211,7 @@ class Pipeline:
         return now - self._behind_since < _MAX_BEHIND
 
     def _judge_batches(
-        self, batches: Iterable[tuple[Tree, Batch]], now: datetime, positions: Mapping[str, Position | None]
+        self, batches: Iterable[tuple[Source, Batch]], now: datetime, positions: Mapping[str, Position | None]
     ) -> Judged:
         lines = [line for _, batch in batches for line in batch.lines]
         first = self.judge.lines(self._streams, lines)
@@ -246,7 +265,7 @@ class Pipeline:
 
     def _accept(
         self,
-        batches: Iterable[tuple[Tree, Batch]],
+        batches: Iterable[tuple[Source, Batch]],
         judged: Judged,
         decided: _Decided,
         positions: Mapping[str, Position | None],

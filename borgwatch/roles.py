@@ -15,6 +15,7 @@ from pathlib import Path, PurePath
 
 from borgwatch.judge import SourceRole
 from borgwatch.settings import SourceSetting
+from borgwatch.sources.app_output import app_of
 from borgwatch.sources.choice import Kind, Wish
 from borgwatch.sources.docker import Containers, Pick
 
@@ -59,6 +60,8 @@ class Roles:
         if owner := self.containers.owner(source):
             container, pick = owner
             return SourceRole(pick.job or container.name or "backup", pick.operation or "backup")
+        if of_app := app_of(source):
+            return self._of_app(*of_app)
         relative = self._below_watch(PurePath(source))
         job, operation = _job(relative), None
         for setting in self.settings:
@@ -66,6 +69,12 @@ class Roles:
                 job, operation = setting.job or job, setting.operation
                 break
         return SourceRole(job, operation or "backup")
+
+    def _of_app(self, app: str, service: str) -> SourceRole:
+        for setting in self.settings:
+            if setting.kind == "truenas-app" and setting.app == app and setting.service in ("", service):
+                return SourceRole(setting.job or app, setting.operation or "backup")
+        return SourceRole(app)
 
     def _below_watch(self, path: PurePath) -> PurePath:
         for directory in self.watch:

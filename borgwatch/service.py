@@ -36,9 +36,11 @@ from borgwatch.roles import Roles, picks_in, wishes_in
 from borgwatch.rulefiles import RuleFiles
 from borgwatch.runs import Limits
 from borgwatch.settings import Settings
+from borgwatch.sources.app_output import AppOutput, name_of
 from borgwatch.sources.docker import Containers
 from borgwatch.sources.tail import Tree
 from borgwatch.sources.wake import Waker
+from borgwatch.truenas.apps import AppListener
 from borgwatch.truenas.client import Client
 
 __all__ = ["Service"]
@@ -67,10 +69,11 @@ class Service:
         self.rules = rules or load_rules(settings.rules)
         self._containers = Containers(picks_in(settings.sources))
         self._by_root = self._trees()
+        self._apps = self._app_outputs()
         self._memory = DeliveryMemory(journal, report, now)
         self._housekeeping = Housekeeping(journal, settings.keep, settings.keep_size, __version__, now)
         self.pipeline = Pipeline(
-            self._by_root,
+            {**self._by_root, **self._apps},
             Judge(Matcher(self.rules.rules), self._limits, Roles(settings.watch, settings.sources, self._containers)),
             self._plan(),
             journal,
@@ -106,6 +109,21 @@ class Service:
                     first_start=root not in known,
                 )
         return trees
+
+    def _app_outputs(self) -> dict[str, AppOutput]:
+        """Make a source for each app of TrueNAS whose output is to be read."""
+        known = self._journal.roots()
+        found = {}
+        for setting in self._settings.sources:
+            if setting.kind == "truenas-app":
+                name = name_of(setting.app, setting.service)
+                first = name not in known
+                found[name] = AppOutput(setting.app, setting.service, now=now, wake=self._nudge, first_start=first)
+        return found
+
+    def _nudge(self) -> None:
+        if self._waker is not None:
+            self._waker.nudge()
 
     def stop(self) -> None:
         """End `run` as soon as the step under way is committed."""
@@ -144,7 +162,12 @@ class Service:
             return []
         client = self._client = Client(login, self._memory, now)
         self._courier = Courier(self._journal, client, self._memory)
-        return [self._kept_up("client", client.run), self._kept_up("courier", self._courier.run)]
+        listeners = [(name, AppListener(client, output)) for name, output in self._apps.items()]
+        return [
+            self._kept_up("client", client.run),
+            self._kept_up("courier", self._courier.run),
+            *(self._kept_up(name, listener.run) for name, listener in listeners),
+        ]
 
     def _kept_up(self, name: str, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         """Run a task for good: if it breaks on something nobody thought of, it is told and begun again."""

@@ -35,8 +35,8 @@ __all__ = [
     "state_is_watched",
 ]
 
-SOURCE_KINDS = ("log", "status", "heartbeat", "docker")
-"""How the files of a source can be read; see `borgwatch.sources.choice.Kind`."""
+SOURCE_KINDS = ("log", "status", "heartbeat", "docker", "truenas-app")
+"""How a source can be read; see `borgwatch.sources.choice.Kind`, and `borgwatch.sources.app_output` for the last."""
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off", ""})
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG])B\Z")
@@ -92,7 +92,8 @@ class TrueNASSettings:
 class SourceSetting:
     """What the user says of files: a glob below a watched directory, their job, their default operation.
 
-    `kind` says how they are read: `log`, `status`, `heartbeat`, or `docker`, where `container` stands for the path.
+    `kind` says how they are read: `log`, `status`, `heartbeat`, or `docker`, where `container` stands for the path, or
+    `truenas-app`, where `app` does, and `service` names one of its containers.
     """
 
     path: str
@@ -100,6 +101,8 @@ class SourceSetting:
     operation: str | None = None
     kind: str = "log"
     container: str = ""
+    app: str = ""
+    service: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,12 @@ from borgwatch.cli.steps import Steps
 from borgwatch.login import login_for, now
 from borgwatch.model import Alert, Level
 from borgwatch.policy import alert_key
-from borgwatch.settings import Settings, Verify
+from borgwatch.settings import Settings, SourceSetting, Verify
 from borgwatch.truenas.address import Address
+from borgwatch.truenas.apps import APPS_RIGHT, find_containers
 from borgwatch.truenas.connection import Connection, open_connection
 from borgwatch.truenas.delivery import Mailed, deliver
-from borgwatch.truenas.errors import Redirected, TrueNASError, Unreachable
+from borgwatch.truenas.errors import CallFailed, Redirected, TrueNASError, Unreachable
 from borgwatch.truenas.ladder import MAIL_WRITE, Rung, takes_no_alerts
 from borgwatch.truenas.policies import NEVER, policies
 from borgwatch.truenas.session import Login, Session, follow_redirect, log_in
@@ -133,6 +134,9 @@ async def _look_around(settings: Settings, session: Session, steps: Steps, *, se
         await _guarded(steps, "classes", _check_classes(session, steps))
         await _guarded(steps, "services", _check_services(session, steps))
     await _guarded(steps, "mail", _check_mail(session, steps))
+    for source in settings.sources:
+        if source.kind == "truenas-app":
+            await _guarded(steps, "apps", _check_app(session, source, steps))
     _tell_rung(session, steps, send=send)
     if send and ladder.rung is not Rung.NONE:
         await _guarded(steps, "alert", _round_trip(settings, session, steps))
@@ -219,6 +223,18 @@ async def _check_mail(session: Session, steps: Steps) -> None:
         steps.ok("mail", "an administrator has an e-mail address; whether a mail server is set up shows in use")
     else:
         steps.note("mail", "no administrator has an e-mail address: neither alert services nor borgwatch can mail")
+
+
+async def _check_app(session: Session, source: SourceSetting, steps: Steps) -> None:
+    """Look whether the output of an app could be read."""
+    try:
+        found = await find_containers(session, source.app, source.service)
+    except LookupError as error:
+        steps.wrong("apps", str(error))
+    except CallFailed as error:
+        steps.wrong("apps", f"{error} ({APPS_RIGHT})")
+    else:
+        steps.ok("apps", f"the output of {source.app} can be read: {', '.join(sorted(found)) or 'no container yet'}")
 
 
 async def _round_trip(settings: Settings, session: Session, steps: Steps) -> None:

@@ -157,6 +157,10 @@ class Waker(FileSystemEventHandler):
             self._hinted = None
         self._loop.call_soon_threadsafe(self._changed.set)
 
+    def nudge(self) -> None:
+        """Make `wait` return for something that came by another way than a file; for the loop's own thread."""
+        self._changed.set()
+
     def problems(self) -> tuple[Problem, ...]:
         """Tell what has come in the way of hints, or is over, since the last call."""
         return self._ledger.drain()

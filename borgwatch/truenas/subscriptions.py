@@ -29,10 +29,12 @@ class Heard:
     fields: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Listener:
     heard: Callable[[Heard], None]
     ended: Callable[[TrueNASError], None]
+    is_lasting: bool = True
+    subscription: Any = None
 
 
 class Subscriptions:
@@ -45,9 +47,35 @@ class Subscriptions:
         """Listen to a collection from the next session on; `ended` hears why one could not be had or is over."""
         self._listeners[collection] = _Listener(heard, ended)
 
+    async def follow(
+        self,
+        session: Session,
+        collection: str,
+        heard: Callable[[Heard], None],
+        ended: Callable[[TrueNASError], None],
+    ) -> None:
+        """Listen to a collection at once, in this session alone; raises `TrueNASError` where it cannot be had."""
+        listener = self._listeners[collection] = _Listener(heard, ended, is_lasting=False)
+        try:
+            listener.subscription = await session.call("core.subscribe", collection)
+        except TrueNASError:
+            self._listeners.pop(collection, None)
+            raise
+
+    def has(self, collection: str) -> bool:
+        """Say whether a collection is listened to."""
+        return collection in self._listeners
+
+    async def end(self, session: Session, collection: str) -> None:
+        """Listen no longer; raises `TrueNASError`."""
+        listener = self._listeners.pop(collection, None)
+        if listener is not None and listener.subscription is not None:
+            await session.call("core.unsubscribe", listener.subscription)
+
     async def restore(self, session: Session) -> None:
         """Subscribe to everything in a new session; raises `TrueNASError` only where the session itself is broken."""
         session.connection.on_notice = self.take
+        self._listeners = {name: listener for name, listener in self._listeners.items() if listener.is_lasting}
         for collection, listener in tuple(self._listeners.items()):
             try:
                 await session.call("core.subscribe", collection)
