@@ -8,6 +8,7 @@ from itertools import product
 import pytest
 
 from borgwatch import runs
+from borgwatch.effects import EFFECTS
 from borgwatch.model import Outcome, Phase, Signal
 from borgwatch.run import RANK, Evidence, Run, Stream, resolve
 from borgwatch.runs import ACTIONS, Action, Kind, Limits, advance, finish, settle
@@ -159,7 +160,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[Action]:
     actions: list[Action] = []
 
     def watched(action: Action) -> object:
-        handler = runs._HANDLERS[action]
+        handler = EFFECTS[action]
 
         def handle(stream: Stream, signal: Signal) -> tuple[Stream, tuple[Run, ...]]:
             actions.append(action)
@@ -167,7 +168,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[Action]:
 
         return handle
 
-    monkeypatch.setattr(runs, "_HANDLERS", {action: watched(action) for action in runs._HANDLERS})
+    monkeypatch.setattr(runs, "EFFECTS", {action: watched(action) for action in EFFECTS})
     return actions
 
 
@@ -192,7 +193,7 @@ def test_signals_reach_the_row_and_its_action_is_taken(row: tuple[bool, Kind], t
 
 
 def test_every_action_has_a_handler() -> None:
-    assert set(Action) == set(runs._HANDLERS) == set(ACTIONS.values())
+    assert set(Action) == set(EFFECTS) == set(ACTIONS.values())
 
 
 def test_the_docstring_shows_every_action_of_the_table() -> None:
