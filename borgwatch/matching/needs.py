@@ -178,8 +178,8 @@ def _need_of_test(test: FieldTest) -> Need:
     if not all(ends):
         return None
     start = f"(?:{'|'.join(run.expression for end in ends if end for run in end)}){_IS}"
-    if test.field == "logger":  # it may also stand before a text, without a key
-        start = f"(?:{start}|{_START})"
+    if test.field == "logger":  # it may also stand before a text, without a key, and there behind the name of a host
+        start = rf"(?:{start}|{_START}|[\w.\-] )"
         return _any(_need_of_value(test, want, start, is_text=True) for want in test.values) if is_of_text else None
     if not is_of_text:
         return (start,)
