@@ -60,10 +60,10 @@ def _close(stream: Stream, signal: Signal) -> _Result:
     run = with_signal(_there(stream.open), signal)
     if run.operation is None and run.top is not None:
         run = replace(run, operation="backup")  # nothing else lists directories so
-    outcome = resolve(run.operation or stream.default_operation, run.telling, signal.outcome)
+    outcome = resolve(stream.operation_of(run), run.telling, signal.outcome)
     if run.operation is None and outcome is Outcome.SUCCESS and stream.last_done(stream.default_operation):
         return replace(stream, open=None), ()  # something succeeded, and nobody knows what
-    operation = run.operation or stream.default_operation
+    operation = stream.operation_of(run)
     return end(stream, replace(run, operation=operation, closing=evidence_of(signal), outcome=outcome, closed=True))
 
 
@@ -100,8 +100,8 @@ def _end_then(stream: Stream, signal: Signal, cut_off: str, follow: Callable[[St
         outcome = Outcome.FAILURE
         run = replace(run, telling=Evidence(Outcome.FAILURE, "runs.interrupted", reason, weight=1))
         stream = learn_quiet(stream, operation)
-    if run.operation is None and outcome is not None:
-        run = replace(run, operation=stream.default_operation)
+    if outcome is not None:
+        run = replace(run, operation=stream.operation_of(run))
     stream, ended = end(stream, replace(run, outcome=outcome))
     stream, more = follow(stream, signal)
     return stream, ended + more
@@ -136,14 +136,14 @@ def _sum_up(stream: Stream, signal: Signal) -> _Result:
         pending = [] if told else pending[:1] or [runs[0]]
     ended = []
     for run in pending:
-        operation = run.operation or stream.default_operation
+        operation = stream.operation_of(run)
         outcome = resolve(None, run.telling, signal.outcome)  # damage is damage, whatever a script thinks of it
         ended.append(replace(run, operation=operation, closing=evidence_of(signal), outcome=outcome, closed=True))
     by_id = {run.id: run for run in ended}
     left: tuple[Run, ...] = ()
     if stream.open is not None and stream.open.id not in by_id:
         run = stream.open
-        operation, outcome = run.operation or stream.default_operation, resolve(run.operation, run.telling, None)
+        operation, outcome = stream.operation_of(run), resolve(run.operation, run.telling, None)
         stream, left = end(stream, replace(run, operation=operation, outcome=outcome))
     done = tuple(by_id.pop(run.id, run) for run in stream.done) + tuple(by_id.values())
     quiet = stream.quiet - {run.operation for run in ended if run.operation}

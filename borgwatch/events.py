@@ -29,6 +29,7 @@ LEVELS: Mapping[str, Level] = {
     Outcome.STALLED: Level.ERROR,
     Outcome.MISSED: Level.ERROR,
     Outcome.RECOVERED: Level.NOTICE,
+    "stale": Level.WARNING,
 }
 """The level of an event by its outcome, where no rule says otherwise."""
 

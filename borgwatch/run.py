@@ -10,12 +10,15 @@ from borgwatch.model import FieldValue, Level, Outcome, Phase, Signal
 
 __all__ = ["ON_PURPOSE", "RANK", "Evidence", "Run", "Stream", "depth_of", "evidence_of", "resolve", "with_signal"]
 
+OTHER = "other"
+"""The operation of runs that nobody asks after."""
+
 ON_PURPOSE = 50
 """The weight from which a line that says "skipped" explains what goes wrong after it (a stop on purpose)."""
 
-ITEM, LISTED, STAGE = "_item", "_listed", "_stage"
-"""What a rule may capture for the run itself: a name in a listing in text, a directory that a listing closed, and how
-far Borg is."""
+ITEM, LISTED, STAGE, DRY_RUN = "_item", "_listed", "_stage", "_dry_run"
+"""What a rule may capture for the run itself: a name in a listing in text, a directory that a listing closed, how far
+Borg is, and that nothing is really done."""
 COMPACTING, MAYBE_COMPACTING, FINISHED = "compacting", "maybe compacting", "finished"
 """Stages: segments are being compacted (in text, only a listing that broke off makes sure that it is not the backup
 that compacts); everything has been read, or the listing has closed its uppermost directory."""
@@ -65,7 +68,7 @@ class Run:
     its start lines; `closed` says that a closing line ended it (rather than silence or what came next); `past` that
     its last line was there before borgwatch was. `top` is the depth of the uppermost directory that a listing has
     closed, `stage` what the last line that showed one said of how far Borg is, `item` the name in the last line if that
-    was one of a listing in text.
+    was one of a listing in text; `dry_run` says that Borg only tells what it would do.
     """
 
     id: str
@@ -87,6 +90,7 @@ class Run:
     top: int | None = None
     stage: str = ""
     item: str = ""
+    dry_run: bool = False
 
     @property
     def broke_off(self) -> bool:
@@ -120,6 +124,10 @@ class Stream:
     def last_done(self, operation: str | None) -> Run | None:
         """The run of `operation` that ended last in this session; of any operation where it is None."""
         return next((run for run in reversed(self.done) if operation in (None, run.operation)), None)
+
+    def operation_of(self, run: Run) -> str:
+        """What a run that ends counts for, whether or not its lines named its command; a dry run counts for nothing."""
+        return OTHER if run.dry_run else run.operation or self.default_operation
 
 
 def resolve(operation: str | None, evidence: Evidence | None, closing: Outcome | None) -> Outcome | None:
@@ -171,6 +179,7 @@ def with_signal(run: Run, signal: Signal) -> Run:
         fields={**run.fields, **shown} if shown else run.fields,
         top=top,
         stage=stage,
+        dry_run=run.dry_run or DRY_RUN in signal.captured,
         item=str(signal.captured.get(ITEM) or signal.captured.get(LISTED) or ""),
     )
 

@@ -164,7 +164,7 @@ def finish(stream: Stream) -> tuple[Stream, tuple[Run, ...]]:
     if run is None:
         return stream, ()
     outcome = resolve(run.operation, run.telling, None)
-    operation = run.operation or stream.default_operation
+    operation = stream.operation_of(run)
     if outcome is None:
         began = bool(run.starts) or run.operation == "backup"
         is_done = run.stage == FINISHED and operation not in stream.closes
