@@ -204,6 +204,32 @@ def test_what_is_not_borgs_changes_nothing(recording: Recording, variation: str)
     assert recording.expect == _events(recording, VARIATIONS[variation](recording.lines))
 
 
+WRITTEN_BY = {
+    "ts": b"Nov 23 05:02:44 ",
+    "ts with a clock": b"05:02:44.123456 ",
+    "a container's name": b"[borg-1] ",
+    "docker compose logs -t": b"borg-1  | 2026-11-23T05:02:44.123456789Z ",
+    "Kubernetes": b"2026-11-23T05:02:44.123456789Z stderr F ",
+    "syslog": b"<30>1 2026-11-23T05:02:44.123Z nas borg 4711 - - ",
+    "journalctl": b"Nov 23 05:02:44 nas borg-backup[4711]: ",
+    "multilog": b"@4000000065a1b2c30a1b2c3d ",
+    "a date in brackets": b"[Mon Nov 23 05:02:44 UTC 2026] ",
+    "Python's logging": b"INFO:backup:",
+}
+
+
+@pytest.mark.parametrize("writer", WRITTEN_BY)
+def test_what_a_writer_puts_before_each_line_changes_nothing(writer: str) -> None:
+    """Of Borg's text; JSON is found behind anything."""
+    texts = [recording for recording in INDEXED if not any(line.startswith(b"{") for line in recording.lines)]
+    told = {
+        recording.name: _events(recording, [WRITTEN_BY[writer] + line for line in recording.lines])
+        for recording in texts
+    }
+
+    assert told == {recording.name: recording.expect for recording in texts}
+
+
 def _later(line: bytes, by: timedelta) -> bytes:
     line = JSON_TIME.sub(lambda found: b'"time": %.6f' % (float(found[1]) + by.total_seconds()), line)
     return DATE.sub(lambda found: _date(_read_date(found[0]) + by), line)
