@@ -61,7 +61,7 @@ def _close(stream: Stream, signal: Signal) -> _Result:
     if run.operation is None and run.top is not None:
         run = replace(run, operation="backup")  # nothing else lists directories so
     outcome = resolve(stream.operation_of(run), run.telling, signal.outcome)
-    if run.operation is None and outcome is Outcome.SUCCESS and stream.last_done(stream.default_operation):
+    if not (run.operation or run.likely) and outcome is Outcome.SUCCESS and stream.last_done(stream.default_operation):
         return replace(stream, open=None), ()  # something succeeded, and nobody knows what
     operation = stream.operation_of(run)
     return end(stream, replace(run, operation=operation, closing=evidence_of(signal), outcome=outcome, closed=True))

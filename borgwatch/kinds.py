@@ -5,12 +5,14 @@ from __future__ import annotations
 from enum import Enum, auto
 
 from borgwatch.model import Outcome, Phase, Signal
-from borgwatch.run import Run, Stream
+from borgwatch.run import LIKELY, Run, Stream
 
 __all__ = ["ALL", "Kind", "is_compatible", "kind_of"]
 
 ALL = "all"
 """The operation that a script's summary line names."""
+_HOUSEKEEPING = frozenset({None, "prune", "delete"})
+"""What may write the lines that several commands share; a backup is not among them."""
 _OF_BORG = 5
 """The weight from which a line tells of a failure itself; below it, a wrapper may be speaking of what Borg has told."""
 
@@ -80,4 +82,6 @@ def _kind_of_end(stream: Stream, signal: Signal) -> Kind:
 
 def is_compatible(run: Run, signal: Signal) -> bool:
     """Say whether a signal may be about a run: neither names another operation."""
+    if LIKELY in signal.captured:
+        return run.operation in _HOUSEKEEPING
     return signal.operation is None or run.operation in (None, signal.operation)

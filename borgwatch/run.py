@@ -10,15 +10,17 @@ from borgwatch.model import FieldValue, Level, Outcome, Phase, Signal
 
 __all__ = ["ON_PURPOSE", "RANK", "Evidence", "Run", "Stream", "depth_of", "evidence_of", "resolve", "with_signal"]
 
+MAYBE = "maybe"
+"""What a rule says of `DRY_RUN` where a real run may write the line as well."""
 OTHER = "other"
 """The operation of runs that nobody asks after."""
 
 ON_PURPOSE = 50
 """The weight from which a line that says "skipped" explains what goes wrong after it (a stop on purpose)."""
 
-ITEM, LISTED, STAGE, DRY_RUN = "_item", "_listed", "_stage", "_dry_run"
+ITEM, LISTED, STAGE, DRY_RUN, LIKELY = "_item", "_listed", "_stage", "_dry_run", "_likely"
 """What a rule may capture for the run itself: a name in a listing in text, a directory that a listing closed, how far
-Borg is, and that nothing is really done."""
+Borg is, that nothing is really done (or `MAYBE`), and the operation where no line names one."""
 COMPACTING, MAYBE_COMPACTING, FINISHED = "compacting", "maybe compacting", "finished"
 """Stages: segments are being compacted (in text, only a listing that broke off makes sure that it is not the backup
 that compacts); everything has been read, or the listing has closed its uppermost directory."""
@@ -68,7 +70,8 @@ class Run:
     its start lines; `closed` says that a closing line ended it (rather than silence or what came next); `past` that
     its last line was there before borgwatch was. `top` is the depth of the uppermost directory that a listing has
     closed, `stage` what the last line that showed one said of how far Borg is, `item` the name in the last line if that
-    was one of a listing in text; `dry_run` says that Borg only tells what it would do.
+    was one of a listing in text; `dry_run` says that Borg only tells what it would do,
+    `likely` what the operation is if no line names it.
     """
 
     id: str
@@ -91,6 +94,7 @@ class Run:
     stage: str = ""
     item: str = ""
     dry_run: bool = False
+    likely: str = ""
 
     @property
     def broke_off(self) -> bool:
@@ -127,7 +131,7 @@ class Stream:
 
     def operation_of(self, run: Run) -> str:
         """What a run that ends counts for, whether or not its lines named its command; a dry run counts for nothing."""
-        return OTHER if run.dry_run else run.operation or self.default_operation
+        return OTHER if run.dry_run else run.operation or run.likely or self.default_operation
 
 
 def resolve(operation: str | None, evidence: Evidence | None, closing: Outcome | None) -> Outcome | None:
@@ -179,9 +183,18 @@ def with_signal(run: Run, signal: Signal) -> Run:
         fields={**run.fields, **shown} if shown else run.fields,
         top=top,
         stage=stage,
-        dry_run=run.dry_run or DRY_RUN in signal.captured,
+        dry_run=_is_dry(run, signal),
+        likely=str(signal.captured.get(LIKELY) or run.likely),
         item=str(signal.captured.get(ITEM) or signal.captured.get(LISTED) or ""),
     )
+
+
+def _is_dry(run: Run, signal: Signal) -> bool:
+    """Follow whether anything is really done: what a real run lists takes a mere suspicion back."""
+    said = signal.captured.get(DRY_RUN)
+    if said == MAYBE:
+        return run.dry_run or not (run.starts or run.item or run.top is not None)
+    return bool(said) or (run.dry_run and not (ITEM in signal.captured or LISTED in signal.captured))
 
 
 def _how_far(run: Run, signal: Signal) -> tuple[int | None, str]:
