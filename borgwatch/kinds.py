@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import Enum, auto
 
 from borgwatch.model import Outcome, Phase, Signal
-from borgwatch.run import LIKELY, Run, Stream
+from borgwatch.run import ACTION, LABEL, LIKELY, STAGE, Run, Stream
 
 __all__ = ["ALL", "Kind", "is_compatible", "kind_of"]
 
@@ -13,6 +14,8 @@ ALL = "all"
 """The operation that a script's summary line names."""
 _HOUSEKEEPING = frozenset({None, "prune", "delete"})
 """What may write the lines that several commands share; a backup is not among them."""
+_SAME_GO = timedelta(hours=6)
+"""How far apart two actions of one go of a wrapper may begin; the next go begins later, or names the repositories."""
 _OF_BORG = 5
 """The weight from which a line tells of a failure itself; below it, a wrapper may be speaking of what Borg has told."""
 
@@ -23,6 +26,7 @@ class Kind(Enum):
     START = auto()
     START_AGAIN = auto()
     START_JOINS = auto()
+    START_NEXT = auto()
     DETAIL = auto()
     DETAIL_LATE = auto()
     DETAIL_KNOWN = auto()
@@ -50,8 +54,18 @@ def _kind_of_start(stream: Stream, signal: Signal) -> Kind:
     if run is None or run.operation not in (None, signal.operation):
         return Kind.START
     if signal.rule in run.starts:
-        return Kind.START_AGAIN
+        return Kind.START_NEXT if _is_next_action(run, signal) else Kind.START_AGAIN
     return Kind.START_JOINS if run.starts or run.telling is None else Kind.START
+
+
+def _is_next_action(run: Run, signal: Signal) -> bool:
+    """Say whether a wrapper goes on to the next repository: it names another, or none and is in the same go."""
+    if signal.captured.get(STAGE) != ACTION:
+        return False
+    label = signal.captured.get(LABEL)
+    if label or run.fields.get(LABEL):
+        return label != run.fields.get(LABEL)
+    return signal.time is not None and run.seen is not None and signal.time - run.seen <= _SAME_GO
 
 
 def _kind_of_detail(stream: Stream, signal: Signal) -> Kind:

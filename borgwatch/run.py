@@ -24,6 +24,8 @@ Borg is, that nothing is really done (or `MAYBE`), and the operation where no li
 COMPACTING, MAYBE_COMPACTING, FINISHED = "compacting", "maybe compacting", "finished"
 """Stages: segments are being compacted (in text, only a listing that broke off makes sure that it is not the backup
 that compacts); everything has been read, or the listing has closed its uppermost directory."""
+LABEL = "label"
+"""The field in which a wrapper names the repository of a run."""
 RECAP, ACTION = "recap", "action"
 """Stages: a wrapper repeats what was said before; it begins something new."""
 

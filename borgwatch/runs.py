@@ -17,6 +17,7 @@ no          an end of an operation whose closing line was seen already       IGN
 no          any other end                                                    OPEN a run and CLOSE it
 yes         the start line that began the open run, again                    CUT the run off, OPEN one
 yes         another start line of the open run                               ADD to it
+yes         the same start line for the next repository                      end the run (NEXT), OPEN one
 yes         a start of something else                                        end the run (NEXT), OPEN one
 yes         a detail of the open run                                         ADD to it
 yes         a detail of another operation                                    end the run (NEXT), OPEN one
@@ -45,7 +46,7 @@ from datetime import datetime, timedelta
 from borgwatch.effects import EFFECTS, Action, end, learn_quiet
 from borgwatch.kinds import ALL, Kind, is_compatible, kind_of
 from borgwatch.model import Outcome, Phase, Signal
-from borgwatch.run import ACTION, COMPACTING, FINISHED, ITEM, LISTED, RECAP, STAGE, Run, Stream, resolve
+from borgwatch.run import ACTION, COMPACTING, FINISHED, ITEM, LABEL, LISTED, RECAP, STAGE, Run, Stream, resolve
 
 __all__ = ["ACTIONS", "ALL", "RESTART", "Action", "Kind", "Limits", "advance", "finish", "settle"]
 
@@ -87,6 +88,7 @@ ACTIONS: Mapping[tuple[bool, Kind], Action] = {
     (True, Kind.START): Action.NEXT_OPEN,
     (True, Kind.START_AGAIN): Action.CUT_OPEN,
     (True, Kind.START_JOINS): Action.ADD,
+    (True, Kind.START_NEXT): Action.NEXT_OPEN,
     (True, Kind.DETAIL): Action.ADD,
     (True, Kind.DETAIL_OTHER): Action.NEXT_OPEN,
     (True, Kind.END): Action.CLOSE,
@@ -187,20 +189,29 @@ def _patience(run: Run, limits: Limits) -> timedelta:
 
 
 def _forget_old_session(stream: Stream, signal: Signal, limits: Limits) -> Stream:
-    """A session ends with a long silence, or when something starts that it had already ended.
+    """A session ends with a long silence while no run is open, or when something starts that it had already ended.
 
-    The end of a run that was called stalled is awaited however long it takes.
+    The end of a run that was called stalled is awaited however long it takes. A wrapper that goes on to the next
+    repository starts the same again: what waits for its summary still does.
     """
     last = stream.last_done(None)
     if last is None:
+        return stream
+    before = stream.last_done(signal.operation) if signal.phase is Phase.START else None
+    if before is not None:
+        is_timed = signal.time is not None and last.seen is not None
+        if is_timed or signal.captured.get(LABEL) != before.fields.get(LABEL):
+            stream = replace(stream, done=tuple(run for run in stream.done if run.outcome is None))
+        else:
+            stream = replace(stream, done=())
+    if stream.open is not None:
         return stream
     if signal.time is not None and last.seen is not None:
         silence = signal.time - last.seen
     else:
         silence = signal.read_at - last.read
-    again = signal.phase is Phase.START and stream.last_done(signal.operation) is not None
     is_awaited = last.outcome is Outcome.STALLED and signal.phase is Phase.END
-    return replace(stream, done=()) if again or (silence > limits.session and not is_awaited) else stream
+    return replace(stream, done=()) if silence > limits.session and not is_awaited else stream
 
 
 def _name_the_command(run: Run | None, signal: Signal) -> Signal:

@@ -13,6 +13,7 @@ KINDS = {
     Kind.START: "a start",
     Kind.START_AGAIN: "its own start line again",
     Kind.START_JOINS: "another start line of it",
+    Kind.START_NEXT: "its own start line for the next repository",
     Kind.DETAIL: "a detail of it",
     Kind.DETAIL_LATE: "a late detail of the last run",
     Kind.DETAIL_KNOWN: "more words about a failure",
