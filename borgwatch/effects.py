@@ -29,7 +29,7 @@ class Action(Enum):
 
 
 _Result = tuple[Stream, tuple[Run, ...]]
-_MAX_DONE = 8
+_MAX_DONE = 32
 """How many ended runs of one session are remembered."""
 
 

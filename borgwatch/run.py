@@ -19,8 +19,12 @@ ON_PURPOSE = 50
 """The weight from which a line that says "skipped" explains what goes wrong after it (a stop on purpose)."""
 
 ITEM, LISTED, STAGE, DRY_RUN, LIKELY = "_item", "_listed", "_stage", "_dry_run", "_likely"
+EARLY, LAST_WORD, WHOLE = "_early", "_last_word", "_whole"
 """What a rule may capture for the run itself: a name in a listing in text, a directory that a listing closed, how far
-Borg is, that nothing is really done (or `MAYBE`), and the operation where no line names one."""
+Borg is, that nothing is really done (or `MAYBE`), the operation where no line names one; that a line comes before a
+command is done, that it is the last word of a command but for a closing line (`COMPLETE` or `FAILED`), that it speaks
+of the whole script."""
+COMPLETE, FAILED = "complete", "failed"
 COMPACTING, MAYBE_COMPACTING, FINISHED = "compacting", "maybe compacting", "finished"
 """Stages: segments are being compacted (in text, only a listing that broke off makes sure that it is not the backup
 that compacts); everything has been read, or the listing has closed its uppermost directory."""
@@ -73,7 +77,7 @@ class Run:
     its last line was there before borgwatch was. `top` is the depth of the uppermost directory that a listing has
     closed, `stage` what the last line that showed one said of how far Borg is, `item` the name in the last line if that
     was one of a listing in text; `dry_run` says that Borg only tells what it would do,
-    `likely` what the operation is if no line names it.
+    `likely` what the operation is if no line names it, `last_word` that nothing but a closing line can follow.
     """
 
     id: str
@@ -97,6 +101,7 @@ class Run:
     item: str = ""
     dry_run: bool = False
     likely: str = ""
+    last_word: str = ""
 
     @property
     def broke_off(self) -> bool:
@@ -158,7 +163,7 @@ def resolve(operation: str | None, evidence: Evidence | None, closing: Outcome |
 def with_signal(run: Run, signal: Signal) -> Run:
     """Add what a signal tells to a run; a weight below 0 takes back what was told before (a retry begins)."""
     if signal.weight < 0:
-        run = replace(run, telling=None, warnings=0, errors=0, starts=())
+        run = replace(run, telling=None, warnings=0, errors=0, starts=(), last_word="")
     evidence = evidence_of(signal) if signal.phase is not Phase.END else None
     telling = run.telling
     if evidence is not None and (telling is None or evidence.strength > telling.strength):
@@ -186,6 +191,7 @@ def with_signal(run: Run, signal: Signal) -> Run:
         top=top,
         stage=stage,
         dry_run=_is_dry(run, signal),
+        last_word=str(signal.captured.get(LAST_WORD) or run.last_word),
         likely=str(signal.captured.get(LIKELY) or run.likely),
         item=str(signal.captured.get(ITEM) or signal.captured.get(LISTED) or ""),
     )

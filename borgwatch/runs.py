@@ -11,7 +11,7 @@ run open?   signal                                                           wha
 ==========  ===============================================================  =========================
 no          a start                                                          OPEN a run
 no          a detail or an end of the run that was last settled in silence   AMEND that run
-no          more words of a wrapper about a failure that was told            IGNORE it
+either      more words of a wrapper about a failure that was told            IGNORE it
 no          any other detail                                                 OPEN a run
 no          an end of an operation whose closing line was seen already       IGNORE it
 no          any other end                                                    OPEN a run and CLOSE it
@@ -20,7 +20,7 @@ yes         another start line of the open run                               ADD
 yes         the same start line for the next repository                      end the run (NEXT), OPEN one
 yes         a start of something else                                        end the run (NEXT), OPEN one
 yes         a detail of the open run                                         ADD to it
-yes         a detail of another operation                                    end the run (NEXT), OPEN one
+yes         a detail of another operation, or of the next command            end the run (NEXT), OPEN one
 yes         an end of the open run                                           CLOSE it
 yes         an end of another operation that ended in this session           as if no run were open
 yes         an end of another operation that did not                         end the run (NEXT), CLOSE one
@@ -44,9 +44,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from borgwatch.effects import EFFECTS, Action, end, learn_quiet
-from borgwatch.kinds import ALL, Kind, is_compatible, kind_of
+from borgwatch.kinds import ALL, Kind, is_compatible, is_next_action, kind_of
 from borgwatch.model import Outcome, Phase, Signal
-from borgwatch.run import ACTION, COMPACTING, FINISHED, ITEM, LABEL, LISTED, RECAP, STAGE, Run, Stream, resolve
+from borgwatch.run import ACTION, COMPACTING, FINISHED, ITEM, LISTED, RECAP, STAGE, Run, Stream, resolve
 
 __all__ = ["ACTIONS", "ALL", "RESTART", "Action", "Kind", "Limits", "advance", "finish", "settle"]
 
@@ -90,6 +90,7 @@ ACTIONS: Mapping[tuple[bool, Kind], Action] = {
     (True, Kind.START_JOINS): Action.ADD,
     (True, Kind.START_NEXT): Action.NEXT_OPEN,
     (True, Kind.DETAIL): Action.ADD,
+    (True, Kind.DETAIL_KNOWN): Action.IGNORE,
     (True, Kind.DETAIL_OTHER): Action.NEXT_OPEN,
     (True, Kind.END): Action.CLOSE,
     (True, Kind.END_LATE): Action.AMEND,
@@ -119,8 +120,7 @@ def advance(stream: Stream, signal: Signal, limits: Limits) -> tuple[Stream, tup
 def _take_in(stream: Stream, signal: Signal, limits: Limits) -> tuple[Stream, tuple[Run, ...]]:
     if stream.recap is not None:
         if _is_repeated(stream.recap, signal):
-            tells_more = signal.phase is Phase.DETAIL and stream.open is not None and is_compatible(stream.open, signal)
-            return EFFECTS[Action.ADD](stream, signal) if tells_more else (stream, ())
+            return EFFECTS[Action.ADD](stream, signal) if _tells_more(stream.open, signal) else (stream, ())
         stream = replace(stream, recap=None)
     if signal.captured.get(STAGE) == RECAP:
         stream = replace(stream, recap=signal.read_at)
@@ -141,6 +141,13 @@ def _is_repeated(since: datetime, signal: Signal) -> bool:
     """Say whether a wrapper still repeats itself: it does until it sums up, begins something new, or falls silent."""
     is_end = signal.phase is Phase.EVENT or (signal.phase is Phase.END and signal.operation == ALL)
     return not is_end and signal.captured.get(STAGE) != ACTION and signal.read_at - since < _RECAP
+
+
+def _tells_more(failed: Run | None, signal: Signal) -> bool:
+    """Say whether a wrapper that repeats itself adds to the failure of the open run; it may speak of an earlier one."""
+    if failed is None or failed.telling is None or failed.telling.outcome is not Outcome.FAILURE:
+        return False
+    return signal.phase is Phase.DETAIL and is_compatible(failed, signal)
 
 
 def settle(stream: Stream, quiet_since: datetime, now: datetime, limits: Limits) -> tuple[Stream, tuple[Run, ...]]:
@@ -197,14 +204,12 @@ def _forget_old_session(stream: Stream, signal: Signal, limits: Limits) -> Strea
     last = stream.last_done(None)
     if last is None:
         return stream
-    before = stream.last_done(signal.operation) if signal.phase is Phase.START else None
-    if before is not None:
-        is_timed = signal.time is not None and last.seen is not None
-        if is_timed or signal.captured.get(LABEL) != before.fields.get(LABEL):
-            stream = replace(stream, done=tuple(run for run in stream.done if run.outcome is None))
-        else:
-            stream = replace(stream, done=())
-    if stream.open is not None:
+    run = stream.open
+    joins = run is not None and run.operation == signal.operation and signal.rule not in run.starts
+    before = stream.last_done(signal.operation) if signal.phase is Phase.START and not joins else None
+    if before is not None and not is_next_action(before, signal):
+        return replace(stream, done=())
+    if run is not None:
         return stream
     if signal.time is not None and last.seen is not None:
         silence = signal.time - last.seen

@@ -17,7 +17,7 @@ KINDS = {
     Kind.DETAIL: "a detail of it",
     Kind.DETAIL_LATE: "a late detail of the last run",
     Kind.DETAIL_KNOWN: "more words about a failure",
-    Kind.DETAIL_OTHER: "a detail of another operation",
+    Kind.DETAIL_OTHER: "a detail of another operation or command",
     Kind.END: "its closing line",
     Kind.END_LATE: "the late closing line of the last run",
     Kind.END_KNOWN: "a closing line of what had ended",

@@ -142,6 +142,11 @@ ROWS: dict[tuple[bool, Kind], tuple[Script, _Said, list[str]]] = {
     (True, Kind.START_NEXT): (Script().action("backup", "nas"), (Phase.START, "backup", None, _action("offsite")), []),
     (True, Kind.START_JOINS): (Script().detail("backup"), (Phase.START, "backup", None), []),
     (True, Kind.DETAIL): (Script().start("backup"), (Phase.DETAIL, "backup", None), []),
+    (True, Kind.DETAIL_KNOWN): (
+        Script().detail("backup", FAILURE, weight=10).end(FAILURE).start("verify"),
+        (Phase.DETAIL, None, FAILURE, {"_whole": "yes"}),
+        ["backup.failure"],
+    ),
     (True, Kind.DETAIL_OTHER): (
         Script().detail("backup", SUCCESS),
         (Phase.DETAIL, "prune", None),
@@ -202,7 +207,7 @@ def test_signals_reach_the_row_and_its_action_is_taken(row: tuple[bool, Kind], t
 
     assert [ACTIONS[row]] == taken
     assert told == script.told
-    if row[1] not in (Kind.END_LATE, Kind.END_KNOWN):
+    if row[1] not in (Kind.END_LATE, Kind.END_KNOWN, Kind.DETAIL_KNOWN):
         assert (ACTIONS[row] in LEAVES_OPEN) is (script.stream.open is not None)
 
 
@@ -538,11 +543,11 @@ def test_the_time_of_reading_stands_in_where_lines_have_none() -> None:
 
 def test_a_stream_remembers_no_more_than_a_few_ended_runs() -> None:
     script = Script()
-    for number in range(30):
+    for number in range(50):
         script.say(Phase.END, None, FAILURE, at=number)
 
-    assert len(script.ended) == 30
-    assert len(script.stream.done) == 8
+    assert len(script.ended) == 50
+    assert len(script.stream.done) == 32
 
 
 # -- what a run carries -----------------------------------------------------------------------------------------
