@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import Enum, auto
 
 from borgwatch.model import Outcome, Phase, Signal
-from borgwatch.run import ACTION, COMPLETE, EARLY, FAILED, LABEL, LIKELY, STAGE, WHOLE, Run, Stream
+from borgwatch.run import ACTION, COMPLETE, EARLY, FAILED, LABEL, LIKELY, RANK, STAGE, WHOLE, Run, Stream
 
 __all__ = ["ALL", "Kind", "is_compatible", "is_next_action", "kind_of"]
 
@@ -73,8 +73,9 @@ def _kind_of_detail(stream: Stream, signal: Signal) -> Kind:
     if run is not None:
         return Kind.DETAIL if is_compatible(run, signal) and not _is_over(run, signal) else Kind.DETAIL_OTHER
     last = stream.last_done(None)
-    is_vague = signal.outcome is Outcome.FAILURE and signal.operation is None and signal.weight < _OF_BORG
-    if last is not None and last.closed and last.outcome is Outcome.FAILURE and is_vague:
+    is_trouble = signal.outcome in (Outcome.WARNING, Outcome.FAILURE)
+    is_vague = is_trouble and signal.operation is None and signal.weight < _OF_BORG
+    if last is not None and last.closed and is_vague and RANK[last.outcome] >= RANK[signal.outcome]:
         return Kind.DETAIL_KNOWN
     late = last is not None and not last.closed and last.outcome is not None and is_compatible(last, signal)
     return Kind.DETAIL_LATE if late and signal.outcome is not None else Kind.DETAIL
@@ -108,7 +109,10 @@ def _is_over(run: Run, signal: Signal) -> bool:
 
 
 def is_compatible(run: Run, signal: Signal) -> bool:
-    """Say whether a signal may be about a run: neither names another operation."""
+    """Say whether a signal may be about a run: neither names another operation or repository."""
+    label = signal.captured.get(LABEL)
+    if label and run.fields.get(LABEL) not in (None, "", label):
+        return False
     if LIKELY in signal.captured:
         return run.operation != "backup"
     return signal.operation is None or run.operation in (None, signal.operation)
