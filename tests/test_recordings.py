@@ -123,6 +123,7 @@ def test_the_index_names_every_version() -> None:
         "borg-1.1.18",
         "borg-1.2.4",
         "borg-1.4.5",
+        "borg-2.0.0b21",
         "borg-2.0.0b25",
         "borgmatic-1.8.14",
         "borgmatic-2.1.10",
