@@ -231,6 +231,32 @@ def test_what_a_writer_puts_before_each_line_changes_nothing(writer: str) -> Non
     assert told == {recording.name: recording.expect for recording in texts}
 
 
+@pytest.mark.parametrize(
+    "commands",
+    [
+        ("create-json", "create-json"),
+        ("create-debug-stats-text", "create-debug-stats-text"),
+        ("create-repo-gone", "create-json"),
+        ("create-json", "create-repo-gone"),
+        ("create-repo-gone", "prune-list-stats-q"),
+        ("create-repo-gone", "compact-v"),
+        ("create-repo-gone", "list-repo-json-rc"),
+        ("compact-v", "create-repo-gone"),
+        ("create-json", "damaged-verify-v-rc"),
+        ("create-json", "prune-list-stats-q", "compact-v", "check"),
+    ],
+    ids=" ".join,
+)
+def test_a_script_of_several_commands_gives_what_each_of_them_gives(commands: tuple[str, ...]) -> None:
+    """Also where the commands leave no closing line."""
+    known = {recording.name: recording for recording in RECORDINGS}
+    parts = [known[f"borg-1.4.5/more/{command}"] for command in commands]
+
+    told = _events(parts[0], [line for part in parts for line in part.lines])
+
+    assert told == tuple(name for part in parts for name in part.expect)
+
+
 def _later(line: bytes, by: timedelta) -> bytes:
     line = JSON_TIME.sub(lambda found: b'"time": %.6f' % (float(found[1]) + by.total_seconds()), line)
     return DATE.sub(lambda found: _date(_read_date(found[0]) + by), line)
