@@ -138,7 +138,9 @@ def _sum_up(stream: Stream, signal: Signal) -> _Result:
     for run in pending:
         operation = stream.operation_of(run)
         outcome = resolve(None, run.telling, signal.outcome)  # damage is damage, whatever a script thinks of it
-        ended.append(replace(run, operation=operation, closing=evidence_of(signal), outcome=outcome, closed=True))
+        ended.append(
+            replace(run, operation=operation, closing=evidence_of(signal), outcome=outcome, closed=True, item="")
+        )
     by_id = {run.id: run for run in ended}
     left: tuple[Run, ...] = ()
     if stream.open is not None and stream.open.id not in by_id:
@@ -172,6 +174,7 @@ EFFECTS: Mapping[Action, Callable[[Stream, Signal], _Result]] = {
 
 def end(stream: Stream, run: Run) -> _Result:
     """Put an ended run among those of the session; one whose outcome nobody knows waits there for a summary."""
+    run = replace(run, item="")  # which name was the last means nothing once the listing is over
     stream = _learn_closing(replace(stream, open=None, done=(*stream.done, run)[-_MAX_DONE:]), run)
     return stream, (run,) if run.outcome is not None else ()
 
