@@ -29,6 +29,7 @@ LEVELS: Mapping[str, Level] = {
     Outcome.STALLED: Level.ERROR,
     Outcome.MISSED: Level.ERROR,
     Outcome.RECOVERED: Level.NOTICE,
+    "stale": Level.WARNING,
 }
 """The level of an event by its outcome, where no rule says otherwise."""
 
@@ -132,8 +133,8 @@ def _seconds(text: FieldValue) -> float | None:
 
 
 def _most_telling(run: Run) -> Evidence | None:
-    """The line that gave the run its outcome; what led to trouble says more than the closing line."""
-    trouble = run.telling is not None and run.telling.outcome in (Outcome.WARNING, Outcome.FAILURE)
+    """The line that gave the run its outcome; what led to it says more than the closing line, unless all went well."""
+    trouble = run.telling is not None and run.telling.outcome is not Outcome.SUCCESS
     return run.telling if trouble or run.closing is None else run.closing
 
 

@@ -10,15 +10,26 @@ from borgwatch.model import FieldValue, Level, Outcome, Phase, Signal
 
 __all__ = ["ON_PURPOSE", "RANK", "Evidence", "Run", "Stream", "depth_of", "evidence_of", "resolve", "with_signal"]
 
+MAYBE = "maybe"
+"""What a rule says of `DRY_RUN` where a real run may write the line as well."""
+OTHER = "other"
+"""The operation of runs that nobody asks after."""
+
 ON_PURPOSE = 50
 """The weight from which a line that says "skipped" explains what goes wrong after it (a stop on purpose)."""
 
-ITEM, LISTED, STAGE = "_item", "_listed", "_stage"
-"""What a rule may capture for the run itself: a name in a listing in text, a directory that a listing closed, and how
-far Borg is."""
+ITEM, LISTED, STAGE, DRY_RUN, LIKELY = "_item", "_listed", "_stage", "_dry_run", "_likely"
+EARLY, LAST_WORD, WHOLE = "_early", "_last_word", "_whole"
+"""What a rule may capture for the run itself: a name in a listing in text, a directory that a listing closed, how far
+Borg is, that nothing is really done (or `MAYBE`), the operation where no line names one; that a line comes before a
+command is done, that it is the last word of a command but for a closing line (`COMPLETE` or `FAILED`), that it speaks
+of the whole script."""
+COMPLETE, FAILED = "complete", "failed"
 COMPACTING, MAYBE_COMPACTING, FINISHED = "compacting", "maybe compacting", "finished"
 """Stages: segments are being compacted (in text, only a listing that broke off makes sure that it is not the backup
 that compacts); everything has been read, or the listing has closed its uppermost directory."""
+LABEL = "label"
+"""The field in which a wrapper names the repository of a run."""
 RECAP, ACTION = "recap", "action"
 """Stages: a wrapper repeats what was said before; it begins something new."""
 
@@ -65,7 +76,8 @@ class Run:
     its start lines; `closed` says that a closing line ended it (rather than silence or what came next); `past` that
     its last line was there before borgwatch was. `top` is the depth of the uppermost directory that a listing has
     closed, `stage` what the last line that showed one said of how far Borg is, `item` the name in the last line if that
-    was one of a listing in text.
+    was one of a listing in text; `dry_run` says that Borg only tells what it would do,
+    `likely` what the operation is if no line names it, `last_word` that nothing but a closing line can follow.
     """
 
     id: str
@@ -87,6 +99,9 @@ class Run:
     top: int | None = None
     stage: str = ""
     item: str = ""
+    dry_run: bool = False
+    likely: str = ""
+    last_word: str = ""
 
     @property
     def broke_off(self) -> bool:
@@ -121,6 +136,10 @@ class Stream:
         """The run of `operation` that ended last in this session; of any operation where it is None."""
         return next((run for run in reversed(self.done) if operation in (None, run.operation)), None)
 
+    def operation_of(self, run: Run) -> str:
+        """What a run that ends counts for, whether or not its lines named its command; a dry run counts for nothing."""
+        return OTHER if run.dry_run else run.operation or run.likely or self.default_operation
+
 
 def resolve(operation: str | None, evidence: Evidence | None, closing: Outcome | None) -> Outcome | None:
     """Weigh what was found against what the closing line says.
@@ -144,7 +163,7 @@ def resolve(operation: str | None, evidence: Evidence | None, closing: Outcome |
 def with_signal(run: Run, signal: Signal) -> Run:
     """Add what a signal tells to a run; a weight below 0 takes back what was told before (a retry begins)."""
     if signal.weight < 0:
-        run = replace(run, telling=None, warnings=0, errors=0, starts=())
+        run = replace(run, telling=None, warnings=0, errors=0, starts=(), last_word="")
     evidence = evidence_of(signal) if signal.phase is not Phase.END else None
     telling = run.telling
     if evidence is not None and (telling is None or evidence.strength > telling.strength):
@@ -177,8 +196,19 @@ def with_signal(run: Run, signal: Signal) -> Run:
         fields={**run.fields, **shown} if shown else run.fields,
         top=top,
         stage=stage,
+        dry_run=_is_dry(run, signal),
+        last_word=str(signal.captured.get(LAST_WORD) or run.last_word),
+        likely=str(signal.captured.get(LIKELY) or run.likely),
         item=str(item),
     )
+
+
+def _is_dry(run: Run, signal: Signal) -> bool:
+    """Follow whether anything is really done: what a real run lists takes a mere suspicion back."""
+    said = signal.captured.get(DRY_RUN)
+    if said == MAYBE:
+        return run.dry_run or not (run.starts or run.item or run.top is not None)
+    return bool(said) or (run.dry_run and not (ITEM in signal.captured or LISTED in signal.captured))
 
 
 def _how_far(run: Run, signal: Signal) -> tuple[int | None, str]:

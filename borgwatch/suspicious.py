@@ -1,7 +1,8 @@
 """Lines that look like trouble although no rule claimed them: they are counted and kept for review. Pure.
 
 An outcome that nobody recognised must not pass for success. A line is suspicious if its level says ERROR or more, if
-it opens with a word such as `ERROR:`, if it holds a traceback, or if it names an exit code other than 0.
+it opens with a word such as `ERROR:` or with a few words and "failed", if it holds a traceback, or if it names an exit
+code other than 0.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ __all__ = ["SUSPICIOUS_BYTES", "RuleHits", "Unclaimed", "is_suspicious", "merged
 SUSPICIOUS_BYTES = (
     b"error", b"critical", b"fatal", b"traceback (most recent call last)",
     b"rc ", b"rc=", b"rc:", b'rc"', b"exit code", b"exit_code", b"exit status", b"exitcode", b"exited with",
-    b"return code", b"returncode", b"return_code",
+    b"return code", b"returncode", b"return_code", b"returned ", b"failed", b"failure", b"panic",
 )  # fmt: skip
 """Every suspicious line holds at least one of these, compared without regard to case.
 
@@ -35,8 +36,15 @@ _WORD = re.compile(
     r"(?:(?:[\w.-]{1,64} )?[\w./@-]{1,64}\[\d{1,9}\]: ?|[\w./@-]{1,64}: ?)?"
     r"(?:[\[(<]?(?:ERROR|CRITICAL|FATAL)[\])>]?(?:[\s:,]|$)|(?i:error|fatal(?: error)?): )"
 )
+_OPENS_WITH = re.compile(
+    r"\W{1,4}(?:ERROR|CRITICAL|FATAL|(?i:error|fatal):)(?:\W|$)"
+    r"|\W{0,4}(?:(?!(?:0|no) )[\w.'/-]{1,64} ){0,4}(?i:failed|failure)(?![\w.])"
+    r"|(?i:panic: |thread '[^']{0,64}' panicked )"
+)
+_LOGFMT = re.compile(r"\blevel=\"?(?:error|fatal|critical)\b")
 _CODE = re.compile(
-    r"(?i)\b(?:rc|exit[ _]?code|exit status|exited with(?: code| status)?|return[ _]?code)[ =:]{1,3}[1-9]\d{0,2}\b"
+    r"(?i)\b(?:rc|exit[ _]?code|exit status|exited with(?: code| status)?|return(?:ed|[ _]?code))"
+    r"[ =:]{1,3}[1-9]\d{0,2}\b"
 )
 _CODE_FIELDS = frozenset({"rc", "exit_code", "exitcode", "return_code", "returncode"})
 _DIGITS = re.compile(r"\d+")
@@ -71,7 +79,9 @@ def is_suspicious(record: Record) -> bool:
     text = record.text
     if record.level is not None and record.level >= Level.ERROR and (text.strip() or record.fields):
         return True
-    if _TRACEBACK in text or _WORD.match(text) or _CODE.search(text):
+    if _TRACEBACK in text or _WORD.match(text) or _OPENS_WITH.match(text):
+        return True
+    if _CODE.search(text) or _LOGFMT.search(text):
         return True
     return any(_is_code(record.fields.get(name)) for name in _CODE_FIELDS & record.fields.keys())
 

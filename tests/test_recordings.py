@@ -123,6 +123,7 @@ def test_the_index_names_every_version() -> None:
         "borg-1.1.18",
         "borg-1.2.4",
         "borg-1.4.5",
+        "borg-2.0.0b21",
         "borg-2.0.0b25",
         "borgmatic-1.8.14",
         "borgmatic-2.1.10",
@@ -202,6 +203,58 @@ VARIATIONS: dict[str, Callable[[list[bytes]], list[bytes]]] = {
 @pytest.mark.parametrize("variation", VARIATIONS)
 def test_what_is_not_borgs_changes_nothing(recording: Recording, variation: str) -> None:
     assert recording.expect == _events(recording, VARIATIONS[variation](recording.lines))
+
+
+WRITTEN_BY = {
+    "ts": b"Nov 23 05:02:44 ",
+    "ts with a clock": b"05:02:44.123456 ",
+    "a container's name": b"[borg-1] ",
+    "docker compose logs -t": b"borg-1  | 2026-11-23T05:02:44.123456789Z ",
+    "Kubernetes": b"2026-11-23T05:02:44.123456789Z stderr F ",
+    "syslog": b"<30>1 2026-11-23T05:02:44.123Z nas borg 4711 - - ",
+    "journalctl": b"Nov 23 05:02:44 nas borg-backup[4711]: ",
+    "multilog": b"@4000000065a1b2c30a1b2c3d ",
+    "a date in brackets": b"[Mon Nov 23 05:02:44 UTC 2026] ",
+    "Python's logging": b"INFO:backup:",
+}
+
+
+@pytest.mark.parametrize("writer", WRITTEN_BY)
+def test_what_a_writer_puts_before_each_line_changes_nothing(writer: str) -> None:
+    """Of Borg's text; JSON is found behind anything."""
+    texts = [recording for recording in INDEXED if not any(line.startswith(b"{") for line in recording.lines)]
+    told = {
+        recording.name: _events(recording, [WRITTEN_BY[writer] + line for line in recording.lines])
+        for recording in texts
+    }
+
+    assert told == {recording.name: recording.expect for recording in texts}
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        ("create-json", "create-json"),
+        ("create-debug-stats-text", "create-debug-stats-text"),
+        ("create-repo-gone", "create-json"),
+        ("create-json", "create-repo-gone"),
+        ("create-repo-gone", "prune-list-stats-q"),
+        ("create-repo-gone", "compact-v"),
+        ("create-repo-gone", "list-repo-json-rc"),
+        ("compact-v", "create-repo-gone"),
+        ("create-json", "damaged-verify-v-rc"),
+        ("create-json", "prune-list-stats-q", "compact-v", "check"),
+    ],
+    ids=" ".join,
+)
+def test_a_script_of_several_commands_gives_what_each_of_them_gives(commands: tuple[str, ...]) -> None:
+    """Also where the commands leave no closing line."""
+    known = {recording.name: recording for recording in RECORDINGS}
+    parts = [known[f"borg-1.4.5/more/{command}"] for command in commands]
+
+    told = _events(parts[0], [line for part in parts for line in part.lines])
+
+    assert told == tuple(name for part in parts for name in part.expect)
 
 
 def _later(line: bytes, by: timedelta) -> bytes:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -8,6 +9,7 @@ from itertools import product
 import pytest
 
 from borgwatch import runs
+from borgwatch.effects import EFFECTS
 from borgwatch.model import Outcome, Phase, Signal
 from borgwatch.run import RANK, Evidence, Run, Stream, resolve
 from borgwatch.runs import ACTIONS, Action, Kind, Limits, advance, finish, settle
@@ -16,6 +18,10 @@ from tests import draw_runs
 T0 = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 LIMITS = Limits()
 SUCCESS, WARNING, FAILURE = Outcome.SUCCESS, Outcome.WARNING, Outcome.FAILURE
+
+
+def _action(label: str) -> Mapping[str, str]:
+    return {"_stage": "action", "label": label}
 
 
 class Script:
@@ -31,6 +37,7 @@ class Script:
         phase: Phase,
         operation: str | None = None,
         outcome: Outcome | None = None,
+        captured: Mapping[str, str] | None = None,
         *,
         at: float = 0,
         timed: bool = True,
@@ -54,6 +61,7 @@ class Script:
             message=f"message {self._count}",
             weight=weight,
             past=past,
+            captured=captured or {},
         )
         self.stream, ended = advance(self.stream, signal, LIMITS)
         self.ended.extend(ended)
@@ -62,6 +70,10 @@ class Script:
     def start(self, operation: str, *, at: float = 0, rule: str = "", timed: bool = True) -> Script:
         """Take in a start."""
         return self.say(Phase.START, operation, at=at, rule=rule, timed=timed)
+
+    def action(self, operation: str, label: str = "", *, at: float = 0, timed: bool = True) -> Script:
+        """Take in the start of an action of a wrapper."""
+        return self.say(Phase.START, operation, None, _action(label), at=at, timed=timed)
 
     def detail(
         self, operation: str | None = None, outcome: Outcome | None = None, *, at: float = 0, weight: int = 0
@@ -100,7 +112,9 @@ class Script:
 # -- the table ------------------------------------------------------------------------------------------------
 
 # Signals that bring a stream to each row of the table, and what must have been told in the end.
-ROWS: dict[tuple[bool, Kind], tuple[Script, tuple[Phase, str | None, Outcome | None], list[str]]] = {
+_Said = tuple[Phase, str | None, Outcome | None] | tuple[Phase, str | None, Outcome | None, Mapping[str, str]]
+
+ROWS: dict[tuple[bool, Kind], tuple[Script, _Said, list[str]]] = {
     (False, Kind.START): (Script(), (Phase.START, "backup", None), []),
     (False, Kind.DETAIL): (Script(), (Phase.DETAIL, "backup", None), []),
     (False, Kind.DETAIL_LATE): (
@@ -125,8 +139,14 @@ ROWS: dict[tuple[bool, Kind], tuple[Script, tuple[Phase, str | None, Outcome | N
     (False, Kind.RESTART): (Script(), (Phase.EVENT, "container", None), []),
     (True, Kind.RESTART): (Script().start("backup"), (Phase.EVENT, "container", None), ["backup.failure"]),
     (True, Kind.START_AGAIN): (Script().start("backup"), (Phase.START, "backup", None), ["backup.failure"]),
+    (True, Kind.START_NEXT): (Script().action("backup", "nas"), (Phase.START, "backup", None, _action("offsite")), []),
     (True, Kind.START_JOINS): (Script().detail("backup"), (Phase.START, "backup", None), []),
     (True, Kind.DETAIL): (Script().start("backup"), (Phase.DETAIL, "backup", None), []),
+    (True, Kind.DETAIL_KNOWN): (
+        Script().detail("backup", FAILURE, weight=10).end(FAILURE).start("verify"),
+        (Phase.DETAIL, None, FAILURE, {"_whole": "yes"}),
+        ["backup.failure"],
+    ),
     (True, Kind.DETAIL_OTHER): (
         Script().detail("backup", SUCCESS),
         (Phase.DETAIL, "prune", None),
@@ -159,7 +179,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[Action]:
     actions: list[Action] = []
 
     def watched(action: Action) -> object:
-        handler = runs._HANDLERS[action]
+        handler = EFFECTS[action]
 
         def handle(stream: Stream, signal: Signal) -> tuple[Stream, tuple[Run, ...]]:
             actions.append(action)
@@ -167,7 +187,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[Action]:
 
         return handle
 
-    monkeypatch.setattr(runs, "_HANDLERS", {action: watched(action) for action in runs._HANDLERS})
+    monkeypatch.setattr(runs, "EFFECTS", {action: watched(action) for action in EFFECTS})
     return actions
 
 
@@ -187,12 +207,12 @@ def test_signals_reach_the_row_and_its_action_is_taken(row: tuple[bool, Kind], t
 
     assert [ACTIONS[row]] == taken
     assert told == script.told
-    if row[1] not in (Kind.END_LATE, Kind.END_KNOWN):
+    if row[1] not in (Kind.END_LATE, Kind.END_KNOWN, Kind.DETAIL_KNOWN):
         assert (ACTIONS[row] in LEAVES_OPEN) is (script.stream.open is not None)
 
 
 def test_every_action_has_a_handler() -> None:
-    assert set(Action) == set(runs._HANDLERS) == set(ACTIONS.values())
+    assert set(Action) == set(EFFECTS) == set(ACTIONS.values())
 
 
 def test_the_docstring_shows_every_action_of_the_table() -> None:
@@ -416,6 +436,61 @@ def test_two_operations_without_closing_lines_get_theirs_from_the_summary() -> N
     assert script.told == ["backup.success", "prune.success"]
 
 
+@pytest.mark.parametrize(("labels", "timed"), [(("nas", "offsite"), False), (("", ""), True)])
+def test_the_summary_of_a_wrapper_decides_the_runs_of_all_its_repositories(
+    labels: tuple[str, str], timed: bool
+) -> None:
+    """Also where a backup takes longer than a session lasts."""
+    script = Script()
+    for number, label in enumerate(labels):
+        at = number * 8000
+        script.action("backup", label, at=at, timed=timed).action("prune", label, at=at + 7000, timed=timed)
+    script.end(SUCCESS, operation="all", at=15_100, timed=timed)
+
+    assert script.told == ["backup.success", "prune.success"] * 2
+
+
+@pytest.mark.parametrize(("label", "hours"), [("nas", 1), ("", 24)])
+def test_a_wrapper_that_begins_anew_was_cut_off(label: str, hours: int) -> None:
+    """It names the same repository again, or begins it much later."""
+    script = Script().action("backup", label).action("backup", label, at=3600 * hours - 1)
+
+    assert script.told == ["backup.failure"]
+
+
+def test_two_actions_of_a_wrapper_on_two_repositories_cut_nothing_off() -> None:
+    script = Script().action("backup", "nas").action("backup", "offsite").end(SUCCESS, operation="all")
+
+    assert script.told == ["backup.success", "backup.success"]
+
+
+def test_a_dry_run_is_nothing_whatever_else_it_lists() -> None:
+    script = Script().detail("prune").say(Phase.DETAIL, "prune", None, {"_dry_run": "yes"}).detail("prune")
+
+    assert script.end(SUCCESS).ended[0].operation == "other"
+
+
+@pytest.mark.parametrize(
+    ("listed", "operation"), [((), "other"), (({"_item": "/a/b"},), "backup"), (({"_listed": "/a"},), "backup")]
+)
+def test_what_may_be_a_dry_run_is_none_once_something_was_saved(
+    listed: tuple[Mapping[str, str], ...], operation: str
+) -> None:
+    script = Script().say(Phase.DETAIL, None, None, {"_dry_run": "maybe"})
+    for captured in listed:
+        script.say(Phase.DETAIL, None, None, captured)
+
+    assert script.end(SUCCESS, timed=True).ended[0].operation == operation
+
+
+def test_a_line_that_several_commands_write_is_not_the_backups() -> None:
+    """It belongs to the prune or delete that is open, and else to what its rule holds for likely."""
+    shared = (Phase.DETAIL, None, SUCCESS, {"_likely": "prune"})
+
+    assert Script().start("backup").say(*shared).end(SUCCESS).told == ["prune.success"]
+    assert Script().detail("delete").say(*shared).end(SUCCESS).ended[0].operation == "delete"
+
+
 def test_a_summary_of_errors_blames_the_first_undecided_run_and_no_other() -> None:
     script = Script().start("backup").start("prune", at=5).start("compact", at=7).summary(FAILURE, at=9).finish()
 
@@ -468,11 +543,11 @@ def test_the_time_of_reading_stands_in_where_lines_have_none() -> None:
 
 def test_a_stream_remembers_no_more_than_a_few_ended_runs() -> None:
     script = Script()
-    for number in range(30):
+    for number in range(50):
         script.say(Phase.END, None, FAILURE, at=number)
 
-    assert len(script.ended) == 30
-    assert len(script.stream.done) == 8
+    assert len(script.ended) == 50
+    assert len(script.stream.done) == 32
 
 
 # -- what a run carries -----------------------------------------------------------------------------------------

@@ -30,6 +30,14 @@ SUSPICIOUS = [
     "job finished, exit code 2",
     "rsync exited with code 23",
     "mount: return code=32",
+    "borg create returned 2",
+    "Backup FAILED",
+    "The nightly backup has failed: see above",
+    "FAILED: backup",
+    "\N{CROSS MARK} ERROR: cannot mount",
+    "*** Error: cannot mount",
+    "panic: runtime error",
+    'time=2026-11-23T02:00:01Z level=error msg="cannot mount"',
 ]
 HARMLESS = [
     "",
@@ -41,6 +49,9 @@ HARMLESS = [
     "copied /mnt/tank/ERROR: notes.txt",
     "see src 12 for more",
     "No ERROR so far",
+    "0 failed",
+    "copied failed.txt",
+    'time=2026-11-23T02:00:01Z level=info msg="done"',
 ]
 
 

@@ -6,6 +6,10 @@
     Nov 23 05:03:10 nas borgmatic[4711]: INFO Creating archive              syslog, journalctl
     Mon Nov 23 05:03:10 UTC 2026 Creating archive             date in a script
     borg-1  | 2026-11-23T05:03:10.164Z Creating archive       docker compose logs -t
+    2026-11-23T05:03:10.164Z stderr F Creating archive        containers of Kubernetes
+    <30>1 2026-11-23T05:03:10.164Z nas borg 4711 - - Creating archive       syslog, RFC 5424
+    [borg] 05:03:10 Creating archive                          a name in brackets; a clock without a date
+    1795410190.164 Creating archive                           seconds since the epoch
 
 What stands behind is read by the same rules whatever stood before it.
 """
@@ -41,19 +45,32 @@ _ZONE = r"(?P<zone>Z|UTC|GMT|[+-]\d\d:?\d\d)"
 _HALF = "(?: (?P<half>[AP]M))?"
 _NAMED_ZONE = rf"(?:{_ZONE}|[A-Z]{{3,5}})"
 
+_END = r"\]?:?(?:[ \t]|$)"
 _COMPOSE = re.compile(r"[\w.-]{1,80} {1,40}\| ")
 _TIMES = tuple(
     re.compile(pattern)
     for pattern in (
-        rf"\[?(?P<year>\d{{4}})[-/](?P<number>\d\d)[-/](?P<day>\d\d)[T ]{_CLOCK} ?{_ZONE}?\]?:?(?: |$)",
-        rf"{_DAY}{_MONTH} {{1,2}}(?P<day>\d{{1,2}}) {_CLOCK} (?:{_NAMED_ZONE} )?(?P<year>\d{{4}}):?(?: |$)",
-        rf"{_DAY}(?P<day>\d{{1,2}}) {_MONTH} (?P<year>\d{{4}}) {_CLOCK}{_HALF}(?: {_NAMED_ZONE})?:?(?: |$)",
-        rf"{_MONTH} {{1,2}}(?P<day>\d{{1,2}}) {_CLOCK}(?: |$)",
+        rf"\[?(?P<year>\d{{4}})[-/.](?P<number>\d\d)[-/.](?P<day>\d\d)[T ]{_CLOCK} ?{_ZONE}?{_END}",
+        rf"\[?{_DAY}{_MONTH} {{1,2}}(?P<day>\d{{1,2}}) {_CLOCK} (?:{_NAMED_ZONE} )?(?P<year>\d{{4}}){_END}",
+        rf"\[?{_DAY}(?P<day>\d{{1,2}}) {_MONTH} (?P<year>\d{{4}}) {_CLOCK}{_HALF}(?: {_NAMED_ZONE})?{_END}",
+        rf"\[?{_MONTH} {{1,2}}(?P<day>\d{{1,2}}) {_CLOCK}{_END}",
     )
 )
+_EPOCH = re.compile(rf"\[?(?P<seconds>\d{{10}}(?:\.\d{{1,9}})?){_END}")
+# Times that tell no date, or not for sure: they are taken off, and the time of reading counts.
+_NO_DATE = re.compile(
+    rf"(?:\[?(?:\d\d[-/.]\d\d[-/.]\d{{4}},?[T ])?\d\d:\d\d:\d\d(?:[.,]\d{{1,9}})?(?: [AP]M)?"
+    rf"|\[?\d{{8}}[-_T ]\d\d:?\d\d:?\d\d|\[ {{0,9}}\d{{1,9}}\.\d{{3,6}}(?=\])|@[0-9a-f]{{24}}){_END}"
+)
+_IN_BRACKETS = re.compile(r"\[(?P<name>[A-Za-z][\w./@-]{0,79})\]:?[ \t]")
+_PYTHON = re.compile(r"(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL):(?P<logger>[\w.-]{1,80}):")
+_PRIORITY = re.compile(r"<\d{1,3}>(?:1 )?")
+# What may stand between a time and the text; `- ` is not taken off where `create --dry-run --list` writes it.
+_BETWEEN = re.compile(r"(?:stdout|stderr)(?: [FP]|:) |\| |- (?![^ ]*/)")
 # A host is written in small letters, which keeps `Keeping archive: name` a message.
 _PROGRAM = re.compile(
     r"(?:[\w.-]{1,64} )?(?P<program>[\w./@-]{1,64})\[\d{1,9}\]: |[a-z0-9][\w.-]{0,63} (?P<plain>[\w./@-]{1,64}): "
+    r"|[A-Za-z0-9][\w.-]{0,63} (?P<rfc5424>[\w./@-]{1,64}) (?:\d{1,9}|-) [\w.-]{1,32} (?:-|\[[^\]]{0,200}\]) "
 )
 _LEVEL = "DEBUG|INFO|ANSWER|NOTICE|WARN|WARNING|ERROR|CRITICAL|FATAL"
 _LEVEL_FORMS = tuple(
@@ -64,7 +81,7 @@ _LEVEL_FORMS = tuple(
         rf"\[?(?P<level>{_LEVEL})\]?:?$",
     )
 )
-_MAX_PREFIXES = 3
+_MAX_PREFIXES = 4
 _HALF_DAY = 12
 
 
@@ -85,8 +102,8 @@ def split_prefix(text: str, before: datetime) -> Prefix | None:
     `before` is when the line was read: a time that names no year is the last one before it.
     """
     found = Prefix(text)
-    if (compose := _COMPOSE.match(text)) is not None:
-        found = Prefix(text[compose.end() :])
+    if (outer := _COMPOSE.match(text) or _PRIORITY.match(text)) is not None:
+        found = Prefix(text[outer.end() :])
     for _ in range(_MAX_PREFIXES):
         step = _step(found, before)
         if step is None:
@@ -96,22 +113,40 @@ def split_prefix(text: str, before: datetime) -> Prefix | None:
 
 
 def _step(found: Prefix, before: datetime) -> Prefix | None:
-    """Take one time with what belongs to it off."""
+    """Take one time with what belongs to it off, or a name in brackets."""
     text = found.rest
-    if text[:1].isdigit() or text[:1] in "[JFMASONDTW":
+    first = text[:1]
+    if first.isdigit() or first in "[JFMASONDTW":
         for pattern in _TIMES:
             if (match := pattern.match(text)) is not None and (time := _time(match, before)) is not None:
                 zoned = bool(match.groupdict().get("zone"))
-                found = replace(found, rest=text[match.end() :], time=time, zoned=zoned)
-                return _level(_program(found))
+                return _behind_time(replace(found, rest=text[match.end() :], time=time, zoned=zoned))
+    if first.isdigit() or first in "[@":
+        if (match := _EPOCH.match(text)) is not None:
+            time = datetime.fromtimestamp(float(match["seconds"]), UTC)
+            return _behind_time(replace(found, rest=text[match.end() :], time=time, zoned=True))
+        if (match := _NO_DATE.match(text)) is not None:
+            return _behind_time(replace(found, rest=text[match.end() :]))
+    if first == "[" and (match := _IN_BRACKETS.match(text)) is not None:
+        return replace(found, rest=text[match.end() :], level=LEVELS.get(match["name"], found.level))
+    if first in "DIWEC" and (match := _PYTHON.match(text)) is not None:
+        return replace(found, rest=text[match.end() :], level=LEVELS.get(match["level"]), logger=match["logger"])
     return None
+
+
+def _behind_time(found: Prefix) -> Prefix:
+    """Take off what stands between a time and the text."""
+    told = _level(_program(found))
+    if told is found and (match := _BETWEEN.match(found.rest)) is not None:
+        return replace(found, rest=found.rest[match.end() :])
+    return told
 
 
 def _program(found: Prefix) -> Prefix:
     match = _PROGRAM.match(found.rest)
     if match is None:
         return found
-    return replace(found, rest=found.rest[match.end() :], logger=match["program"] or match["plain"])
+    return replace(found, rest=found.rest[match.end() :], logger=match["program"] or match["plain"] or match["rfc5424"])
 
 
 def _level(found: Prefix) -> Prefix:

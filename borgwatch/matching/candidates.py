@@ -35,7 +35,7 @@ from borgwatch.matching.matcher import Matcher
 from borgwatch.matching.needs import ODD, TYPICAL, Need, compiled, mentions, need_of
 from borgwatch.matching.rules import Rule
 from borgwatch.model import Line, Outcome, Phase, Position
-from borgwatch.run import ITEM, LISTED, STAGE, depth_of
+from borgwatch.run import DRY_RUN, ITEM, LISTED, STAGE, depth_of
 from borgwatch.suspicious import SUSPICIOUS_BYTES
 
 __all__ = ["SUSPICIOUS", "Candidates"]
@@ -49,7 +49,8 @@ SUSPICIOUS = tuple(
 _LF = b"\n"
 _MURMUR_OF = (None, "backup")
 """The operations of which a murmur may tell. One alone, and none: then it does not matter how their lines mix."""
-_OF_A_RUN = (ITEM, LISTED, STAGE)
+_OF_A_LISTING = (ITEM, LISTED, STAGE, DRY_RUN)
+"""What a rule may capture that murmur takes back, or goes on from."""
 _TIME = r"(?:time|timestamp|ts)\\*\"|\d\d:\d\d:\d\d"
 _WINDOW = 512
 _WALKED = 16
@@ -385,7 +386,7 @@ def _is_murmur(rule: Rule, need: Need) -> bool:
 def _is_harmless(rule: Rule) -> bool:
     """Tell a rule that adds a warning, or nothing, to the backup that goes on."""
     is_detail = rule.phase is Phase.DETAIL and rule.operation in _MURMUR_OF and rule.weight >= 0
-    return is_detail and rule.outcome in (None, Outcome.WARNING) and rule.captured.keys().isdisjoint(_OF_A_RUN)
+    return is_detail and rule.outcome in (None, Outcome.WARNING) and rule.captured.keys().isdisjoint(_OF_A_LISTING)
 
 
 def _is_higher(depth: int | None, than: int | None) -> bool:

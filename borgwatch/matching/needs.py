@@ -63,7 +63,11 @@ ODD = (
 )
 """What makes a line one to look at, because what it says may be written in an uncommon way."""
 
-_BEFORE = r"(?:[\]:|\-\d ]|[A-Z]{3,8}|[AP]M) "  # how what a logger puts before a text ends
+# How what a logger puts before a text ends.
+_BEFORE = (
+    r"(?:[\]:|\-\d ]|[A-Z]{3,8}|[AP]M|\dZ|std(?:out|err) [FP]|@[0-9a-f]{24})(?: |\t|\\t)"
+    r"|[A-Z]{4}:[\w.\-]{1,80}:"
+)
 _START = rf"(?m:^|[\r\"]|{_BEFORE}|\\r|\xef\xbb\xbf|\\ufeff)"  # where a text may begin
 _IS = r"\\*\"?[ \t]*[:=][ \t]*\\*\"?"  # between a key and its value
 _LEAST = 3  # known characters in a row that tell anything
@@ -178,8 +182,8 @@ def _need_of_test(test: FieldTest) -> Need:
     if not all(ends):
         return None
     start = f"(?:{'|'.join(run.expression for end in ends if end for run in end)}){_IS}"
-    if test.field == "logger":  # it may also stand before a text, without a key
-        start = f"(?:{start}|{_START})"
+    if test.field == "logger":  # it may stand before a text, without a key: behind a host or a level
+        start = rf"(?:{start}|{_START}|[\w.\-] |[A-Z]{{4}}:)"
         return _any(_need_of_value(test, want, start, is_text=True) for want in test.values) if is_of_text else None
     if not is_of_text:
         return (start,)

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from borgwatch.decode import decode
-from borgwatch.matching.conditions import Condition
+from borgwatch.matching.conditions import Condition, FieldTest
 from borgwatch.matching.literals import Run, required_runs
 from borgwatch.matching.load import load_rules
 from borgwatch.matching.needs import ODD, TYPICAL, compiled, need_of
@@ -88,3 +88,12 @@ def test_every_shipped_rule_needs_something_that_noise_does_not_have() -> None:
 def _found(need: tuple[str, ...]) -> bool:
     pattern = compiled(need)
     return any(pattern.search(line) for line in TYPICAL)
+
+
+def test_a_logger_may_stand_behind_the_name_of_a_host() -> None:
+    """As a program does in what syslog and journald write."""
+    condition = FieldTest("logger", "is", ("systemd",))
+    data = b"Nov 23 03:12:01 nas systemd[1]: borg-backup.service: Failed with result 'oom-kill'."
+
+    assert condition.holds(decode(line_of(data), "nas"), {})
+    assert meets(condition, data)
