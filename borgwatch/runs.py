@@ -62,7 +62,7 @@ from borgwatch.run import (
     with_signal,
 )
 
-__all__ = ["ACTIONS", "ALL", "RESTART", "Action", "Kind", "Limits", "advance", "finish", "settle"]
+__all__ = ["ACTIONS", "ALL", "RESTART", "Action", "Kind", "Limits", "advance", "finish", "patience", "settle"]
 
 RESTART = "container.startup"
 """The finished event that ends whatever ran before."""
@@ -182,6 +182,14 @@ def settle(stream: Stream, quiet_since: datetime, now: datetime, limits: Limits)
     if run is None or now - quiet_since < _patience(run, limits):
         return stream, ()
     return finish(stream)
+
+
+def patience(stream: Stream, limits: Limits) -> timedelta | None:
+    """Say after how long a silence `settle` has something to do; None where nothing is open."""
+    if stream.open is None:
+        return None
+    longest = _patience(stream.open, limits)
+    return min(limits.settle, longest) if stream.held else longest
 
 
 def finish(stream: Stream) -> tuple[Stream, tuple[Run, ...]]:

@@ -29,7 +29,15 @@ from borgwatch.model import Line, Position
 from borgwatch.sources.agenda import Agenda
 from borgwatch.sources.choice import PATTERNS, Choice, Wish
 from borgwatch.sources.compressed import Unpacker
-from borgwatch.sources.disk import ABSENT, FILE_LIMIT, RefusedError, UnsettledError, explain, open_file, stamp_at
+from borgwatch.sources.disk import (
+    ABSENT,
+    FILE_LIMIT,
+    RefusedError,
+    UnsettledError,
+    explain,
+    open_file,
+    stamp_at,
+)
 from borgwatch.sources.docker import Containers
 from borgwatch.sources.follow import Follower
 from borgwatch.sources.lines import MAX_LINE, Wanted
@@ -37,7 +45,7 @@ from borgwatch.sources.look import Look
 from borgwatch.sources.predecessors import Predecessors, changed_ns
 from borgwatch.sources.problems import Ledger, Problem
 from borgwatch.sources.reading import Followed, Moment
-from borgwatch.sources.share import Limits, position_at_end, stands_still
+from borgwatch.sources.share import Limits, position_at_end, rests, stands_still
 from borgwatch.sources.states import States, source_of
 from borgwatch.sources.status import StatusFiles
 from borgwatch.sources.trace import Find, Tracer
@@ -232,9 +240,12 @@ class Tree:
         return ""
 
     def _is_at_rest(self, source: str, look: Look) -> bool:
-        if source not in look.states and source in self._found and not self._is_alias(source, look):
+        live = self._states.get(source)
+        if live is None and source in self._found and not self._is_alias(source, look):
             return False
         try:
+            if live is not None and not self._states.has_predecessors(source) and rests(live):
+                return True
             return all(stands_still(key, look, self._limits) for key in look.states.keys_of(source))
         except (OSError, RefusedError):
             return False  # the visit will say why
