@@ -216,7 +216,7 @@ class Service:
         else:
             self._report.resolved("housekeeping.failed")
 
-    def sources(self) -> dict[str, Path]:
+    def sources(self) -> dict[str, str]:
         """The logs that are there now, and their paths."""
         return {source: path for tree in self._by_root.values() for source, path in tree.scan().items()}
 

@@ -137,10 +137,10 @@ class Tree:
         """Whether the directory itself was there at the last look: before that, nothing in it can be known."""
         return self._walker.is_there
 
-    def scan(self) -> Mapping[str, Path]:
+    def scan(self) -> Mapping[str, str]:
         """Find the sources that are there now, and their paths; what is wrong with them comes with the next batch."""
         self._walk()
-        return {source: Path(path) for source, path in self._found.items()}
+        return self._found
 
     def read(self, budget: int, wanted: Wanted | None = None, *, changed: Collection[str] | None = None) -> Batch:
         """Look at the files and read what is new, at most `budget` bytes in all, but at least one longest line.

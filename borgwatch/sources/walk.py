@@ -177,7 +177,7 @@ class Walker:
 
     def path(self, source: str) -> str:
         """Say where a source's file stands by its name."""
-        return self._root + source.removeprefix(self._name)
+        return source if self._root == self._name else self._root + source.removeprefix(self._name)
 
     def owns(self, source: str) -> bool:
         """Tell whether a source is one of this tree and still asked for."""
