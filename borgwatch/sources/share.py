@@ -89,7 +89,7 @@ def take_share(key: str, followed: Followed, file: Content, look: Look, limits: 
         look.left -= count
         share -= count
         if taken.cut:
-            ledger.wrong(f"{followed.source} (long lines)", f"lines are cut after {limits.max_line} bytes")
+            ledger.note_once(f"{followed.source} (long lines)", f"lines are cut after {limits.max_line} bytes")
         if followed.stamp is not None:
             return True
         if count == 0 or min(share, look.left) < limits.least:

@@ -118,13 +118,13 @@ class Walker:
         Where nothing changed since the last walk, the same mapping is given again.
         """
         visited = self._visit(ledger)
+        self._tell_refused(visited, ledger)
         same = self._version == known.version and visited.keys() == self._directories.keys()
         if same and all(visited[path] is directory for path, directory in self._directories.items()):
             return self._found
         self._directories, self._by_inode, self._version = visited, None, known.version
         files = sum(len(directory.files) for directory in visited.values())
         self._relist_after = _RELIST_AFTER * max(1.0, files / _SMALL)
-        self._tell_refused(ledger)
         self._found = self._bounded(self._collect(known), ledger)
         return self._found
 
@@ -295,8 +295,8 @@ class Walker:
         gone = one is None and not os.path.isdir(directory)
         return _DOCKER if gone or (one and self._containers.pick(one)) else None
 
-    def _tell_refused(self, ledger: Ledger) -> None:
-        refused = {path: what for one in self._directories.values() for path, what in one.refused.items()}
+    def _tell_refused(self, visited: Mapping[str, _Directory], ledger: Ledger) -> None:
+        refused = {path: what for one in visited.values() for path, what in one.refused.items()}
         for path, what in refused.items():
             ledger.wrong(self.source(path), what)
         for path in self._refused - refused.keys():
