@@ -142,6 +142,10 @@ class Tree:
         self._walk()
         return self._found
 
+    def problems(self) -> tuple[Problem, ...]:
+        """Tell what a `scan` met that stands in the way, where no batch will tell it."""
+        return self._ledger.drain()
+
     def read(self, budget: int, wanted: Wanted | None = None, *, changed: Collection[str] | None = None) -> Batch:
         """Look at the files and read what is new, at most `budget` bytes in all, but at least one longest line.
 
