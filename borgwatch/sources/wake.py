@@ -106,7 +106,7 @@ class Waker(FileSystemEventHandler):
         too_soon = self._last_wake + self._gap - self._loop.time()
         if too_soon > 0:
             await asyncio.sleep(min(too_soon, longest))
-        is_burst = self._changed.is_set() or self._loop.time() - self._last_wake < 2 * self._gap
+        before = self._last_wake
         try:
             async with asyncio.timeout(longest):
                 await self._changed.wait()
@@ -118,7 +118,7 @@ class Waker(FileSystemEventHandler):
         finally:
             self._last_wake = self._loop.time()
         self._take_hints()
-        self._burst = self._burst + 1 if is_burst and too_soon > 0 else 0
+        self._burst = self._burst + 1 if self._last_wake - before < 2 * self._gap else 0
         if self._burst >= _BURST:
             self._fall_silent()
         return True
