@@ -11,6 +11,7 @@ import hashlib
 import os
 import stat
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -27,6 +28,7 @@ __all__ = ["Beat", "Condition", "Health", "Heart", "Link", "TrueNASState", "heal
 _EVERY = 10.0  # seconds between two writings when nothing changed
 _GRACE = 60.0  # seconds that a step may take: a slow network file system, a long log
 _LONGEST = 64 << 10
+_NAMED = 3  # sources that cannot be read and are named; the log has them all
 
 
 class Link(StrEnum):
@@ -48,7 +50,10 @@ class TrueNASState:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """One sign of life. `wrong` is why the last step failed (empty: it did not); `poll` and `monotonic` are seconds."""
+    """One sign of life. `wrong` is why the last step failed (empty: it did not); `poll` and `monotonic` are seconds.
+
+    `unread` names some of the `unread_count` sources and directories that cannot be read, and says why.
+    """
 
     time: datetime
     monotonic: float
@@ -57,6 +62,8 @@ class Beat:
     truenas: TrueNASState
     truenas_since: datetime
     queue: int
+    unread: tuple[str, ...] = ()
+    unread_count: int = 0
 
 
 class Condition(StrEnum):
@@ -79,7 +86,7 @@ def health(beat: Beat, now: datetime, monotonic: float) -> Health:
     """Judge a sign of life. Pure.
 
     What a restart may mend is unhealthy: a watcher that is stuck, a journal that cannot be written. TrueNAS being away
-    is not: nothing is lost meanwhile, and a restart brings it no nearer.
+    is not: nothing is lost meanwhile, and a restart brings it no nearer. Neither is a source that cannot be read.
     """
     age = monotonic - beat.monotonic
     if age < 0:
@@ -88,6 +95,16 @@ def health(beat: Beat, now: datetime, monotonic: float) -> Health:
         return Health(Condition.UNHEALTHY, f"the watcher is stuck: no sign of life for {_span(age)}")
     if beat.wrong:
         return Health(Condition.UNHEALTHY, beat.wrong)
+    delivery = _delivery(beat, now)
+    if not beat.unread_count:
+        return delivery
+    what = "1 source" if beat.unread_count == 1 else f"{beat.unread_count} sources"
+    and_more = ", ..." if beat.unread_count > len(beat.unread) else ""
+    reading = f"{what} cannot be read: {', '.join(beat.unread)}{and_more}"
+    return Health(Condition.DEGRADED, f"{reading}; {delivery.reason}")
+
+
+def _delivery(beat: Beat, now: datetime) -> Health:
     link, rung = beat.truenas.link, beat.truenas.rung
     waiting = f"; {beat.queue} alert{'s wait' if beat.queue != 1 else ' waits'}" if beat.queue else ""
     if link is Link.OFF:
@@ -121,11 +138,19 @@ class Heart:
         self._poll = poll.total_seconds()
         self._last: Beat | None = None
 
-    def beat(self, wrong: str, truenas: TrueNASState, queue: int, now: datetime, monotonic: float) -> None:
+    def beat(
+        self,
+        wrong: str,
+        truenas: TrueNASState,
+        queue: int,
+        now: datetime,
+        monotonic: float,
+        unread: Sequence[str] = (),
+    ) -> None:
         """Say that a step has ended, and how; raises `OSError` if that cannot be written."""
         last = self._last
         since = last.truenas_since if last is not None and last.truenas.link is truenas.link else now
-        beat = Beat(now, monotonic, self._poll, wrong, truenas, since, queue)
+        beat = Beat(now, monotonic, self._poll, wrong, truenas, since, queue, tuple(unread[:_NAMED]), len(unread))
         recent = last is not None and monotonic - last.monotonic < _EVERY
         if last is None or not recent or beat != replace(last, time=now, monotonic=monotonic):
             self._write(beat)

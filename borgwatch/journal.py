@@ -4,6 +4,10 @@ Read positions, open runs, ended runs, events and what TrueNAS is to show are co
 (`commit`): a crash between any two instructions neither loses nor repeats an event. The outbox is the table
 `alerts`: one row a key, its newest state; a row is pending until its event was proven to be shown.
 
+A process that dies loses nothing that was committed. Should the whole machine die, the last commits may be undone, in
+order and each as a whole: then their lines are read again. What is told to others, or decides what counts as past, is
+on the disk before anything is done with it (`durable`).
+
 The tables are described in `borgwatch.schema`; who only looks back reads them through `borgwatch.lookback`.
 """
 
@@ -12,7 +16,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -48,13 +52,13 @@ class Change:
     what waits to be told (None: nothing any more).
     """
 
-    roots: Iterable[str] = ()
+    roots: Collection[str] = ()
     positions: Mapping[str, Position | None] = field(default_factory=dict)
     streams: Mapping[str, Stream] = field(default_factory=dict)
     runs: Iterable[Run] = ()
     events: Iterable[Event] = ()
     jobs: Iterable[JobState] = ()
-    alerts: Iterable[Alert] = ()
+    alerts: Collection[Alert] = ()
     hits: Mapping[str, RuleHits] = field(default_factory=dict)
     unclaimed: Iterable[Unclaimed] = ()
     held: Mapping[Key, Held | None] = field(default_factory=dict)
@@ -80,7 +84,8 @@ class Journal(Lookback):
             if self._database.execute("PRAGMA page_count").fetchone() == (0,):  # later, only VACUUM can change it
                 self._database.execute("PRAGMA auto_vacuum = INCREMENTAL")
             self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = FULL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._database.execute("PRAGMA cache_size = -512")  # KiB: a quarter of the usual
             self._database.execute("PRAGMA busy_timeout = 5000")
             self._migrate()
             self._identity = self._identity_now()
@@ -140,7 +145,7 @@ class Journal(Lookback):
 
     def commit(self, change: Change) -> None:
         """Write everything that a step found, or nothing."""
-        with self._transaction() as database:
+        with self._transaction(durable=bool(change.alerts or change.roots)) as database:
             for root in change.roots:
                 self._put(database, "roots", "path", root)
             for source, position in change.positions.items():
@@ -348,7 +353,7 @@ class Journal(Lookback):
 
     def set_pin(self, host: str, pin: Pin) -> None:
         """Pin a certificate for a host."""
-        with self._transaction() as database:
+        with self._transaction(durable=True) as database:
             self._put(database, "pins", "host, pin", host, encode(pin))
 
     # -- inside ---------------------------------------------------------------------------------------------------
@@ -364,12 +369,14 @@ class Journal(Lookback):
         return found.st_dev, found.st_ino
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """Do all or nothing; a `durable` one waits for the disk, for itself and for all commits before it."""
         if self._identity_now() != self._identity:
             raise JournalError(
                 f"the journal {self._path} was removed or replaced while it was in use: restart borgwatch"
             )
         try:
+            self._database.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield self._database

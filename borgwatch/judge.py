@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from borgwatch.events import event_of_run, event_of_signal
 from borgwatch.matching.matcher import Matcher
 from borgwatch.model import Event, Line, Phase, Record
 from borgwatch.run import Run, Stream
-from borgwatch.runs import RESTART, Limits, advance, finish, settle
+from borgwatch.runs import RESTART, Limits, advance, finish, patience, settle
 from borgwatch.siblings import told_elsewhere
 from borgwatch.suspicious import RuleHits, Unclaimed, is_suspicious, merged, unclaimed
 
-__all__ = ["Judge", "Judged", "SourceRole"]
+__all__ = ["NEVER", "Judge", "Judged", "SourceRole"]
+
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class SourceRole:
 class Judged:
     """What came of some lines or of silence: only the streams that changed, and in their order what ended.
 
-    `hits` says which rules spoke how often; `unclaimed` holds the suspicious lines for which none did.
+    `hits` says which rules spoke how often; `unclaimed` holds the suspicious lines for which none did. `due` is when
+    silence may first end another of the runs that were looked at, if nothing more is written.
     """
 
     streams: Mapping[str, Stream] = field(default_factory=dict)
@@ -42,6 +45,7 @@ class Judged:
     lines: int = 0
     hits: Mapping[str, RuleHits] = field(default_factory=dict)
     unclaimed: tuple[Unclaimed, ...] = ()
+    due: datetime = NEVER
 
 
 @dataclass(slots=True)
@@ -116,18 +120,30 @@ class Judge:
                 tally.events.append(event_of_signal(signal))
         return tally.result()
 
-    def silence(self, streams: Mapping[str, Stream], now: datetime, last_read: Mapping[str, datetime]) -> Judged:
-        """End the runs that have been silent long enough; `last_read` says when a source last wrote anything."""
-        tally = _Tally(streams)
-        for source, stream in streams.items():
-            if stream.open is None:
+    def silence(
+        self,
+        streams: Mapping[str, Stream],
+        now: datetime,
+        last_read: Mapping[str, datetime],
+        among: Iterable[str] | None = None,
+    ) -> Judged:
+        """End the runs that have been silent long enough; `last_read` says when a source last wrote anything.
+
+        With `among`, only the runs of these sources are looked at: there may be thousands that are not due.
+        """
+        tally, due = _Tally(streams), NEVER
+        for source in streams if among is None else among:
+            stream = streams.get(source)
+            if stream is None or stream.open is None:
                 continue
             quiet_since = max(stream.open.read, last_read.get(source, stream.open.read))
             settled, ended = settle(stream, quiet_since, now, self.limits)
             if settled is not stream:
                 tally.streams[source] = settled
             tally.ended(ended)
-        return tally.result()
+            if (wait := patience(settled, self.limits)) is not None:
+                due = min(due, quiet_since + wait)
+        return replace(tally.result(), due=due)
 
     def finish(self, streams: Mapping[str, Stream]) -> Judged:
         """End every open run as if nothing more were ever to come (the end of a replay)."""

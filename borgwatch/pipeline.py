@@ -8,6 +8,7 @@ meant nothing, only their positions are to be written, and these may wait for a 
 from __future__ import annotations
 
 import time
+from collections import ChainMap
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -145,6 +146,7 @@ class Pipeline:
     @judge.setter
     def judge(self, judge: Judge) -> None:
         self._judge = judge
+        self._silence_due = datetime.min.replace(tzinfo=UTC)
         limits = judge.limits
         patience = min(limits.settle, limits.settle_warning, limits.stalled, limits.session)
         self._candidates = Candidates(judge.matcher, patience=patience)
@@ -213,15 +215,20 @@ class Pipeline:
     def _judge_batches(
         self, batches: Iterable[tuple[Source, Batch]], now: datetime, positions: Mapping[str, Position | None]
     ) -> Judged:
+        """Judge what was read, and silence: of the runs that nothing bears on, only once the first of them is due."""
         lines = [line for _, batch in batches for line in batch.lines]
         first = self.judge.lines(self._streams, lines)
-        last_read = {**self._last_read, **dict.fromkeys(positions, now)}
-        second = self.judge.silence({**self._streams, **first.streams}, now, last_read)
+        streams = ChainMap({**first.streams}, self._streams)
+        last_read = ChainMap(dict.fromkeys(positions, now), self._last_read)
+        everything_is_due = now >= self._silence_due
+        moved = None if everything_is_due else dict.fromkeys((*first.streams, *positions))
+        second = self.judge.silence(streams, now, last_read, moved)
         return replace(
             first,
             streams={**first.streams, **second.streams},
             runs=first.runs + second.runs,
             events=first.events + second.events,
+            due=second.due if everything_is_due else min(second.due, self._silence_due),
         )
 
     def _decide(self, found: Sequence[Event], now: datetime, *, may_miss: bool) -> _Decided:
@@ -281,6 +288,7 @@ class Pipeline:
             else:
                 self._last_read[source] = now
         self._streams.update(judged.streams)
+        self._silence_due = judged.due
         self._jobs.update(decided.jobs)
         self._alerts.update(decided.alerts)
         for key, held in decided.held.items():

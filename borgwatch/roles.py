@@ -24,7 +24,7 @@ __all__ = ["Roles", "picks_in", "wishes_in"]
 _DATE = r"(?:19|20)\d\d[-_.]?\d\d[-_.]?\d\d"
 _DATE_FIRST = re.compile(rf"{_DATE}(?:[-_.T@]?[\d:]+)*[-_.@]*")
 _DATE_AND_REST = re.compile(rf"[-_.@]?{_DATE}.*$")
-_MAX_CACHED = 4096
+_MAX_CACHED = 512
 
 
 def wishes_in(settings: Sequence[SourceSetting]) -> tuple[Wish, ...]:
@@ -62,10 +62,10 @@ class Roles:
             return SourceRole(pick.job or container.name or "backup", pick.operation or "backup")
         if of_app := app_of(source):
             return self._of_app(*of_app)
-        relative = self._below_watch(PurePath(source))
+        relative = self._below_watch(source)
         job, operation = _job(relative), None
         for setting in self.settings:
-            if setting.path and (relative.match(setting.path) or PurePath(source).match(setting.path)):
+            if setting.path and (PurePath(relative).match(setting.path) or PurePath(source).match(setting.path)):
                 job, operation = setting.job or job, setting.operation
                 break
         return SourceRole(job, operation or "backup")
@@ -76,11 +76,12 @@ class Roles:
                 return SourceRole(setting.job or app, setting.operation or "backup")
         return SourceRole(app)
 
-    def _below_watch(self, path: PurePath) -> PurePath:
+    def _below_watch(self, source: str) -> str:
+        """Take the watched directory away. By text: a path object keeps the names of thousands of files for good."""
         for directory in self.watch:
-            if path.is_relative_to(directory):
-                return path.relative_to(directory)
-        return PurePath(path.name)
+            if source.startswith(start := f"{str(directory).rstrip('/')}/"):
+                return source.removeprefix(start)
+        return PurePath(source).name
 
 
 @lru_cache(maxsize=_MAX_CACHED)
@@ -88,8 +89,10 @@ def _role(roles: Roles, source: str) -> SourceRole:
     return roles.find(source)
 
 
-def _job(relative: PurePath) -> str:
-    if len(relative.parts) > 1:
-        return relative.parts[0]
-    stem = _DATE_FIRST.sub("", relative.stem, count=1) if _DATE_FIRST.match(relative.stem) else relative.stem
+def _job(relative: str) -> str:
+    first, slash, _ = relative.partition("/")
+    if slash:
+        return first
+    stem = PurePath(relative).stem
+    stem = _DATE_FIRST.sub("", stem, count=1) if _DATE_FIRST.match(stem) else stem
     return _DATE_AND_REST.sub("", stem) or "backup"

@@ -48,7 +48,7 @@ from borgwatch.kinds import ALL, Kind, is_compatible, is_next_action, kind_of
 from borgwatch.model import Outcome, Phase, Signal
 from borgwatch.run import ACTION, COMPACTING, FINISHED, ITEM, LISTED, RECAP, STAGE, Run, Stream, resolve
 
-__all__ = ["ACTIONS", "ALL", "RESTART", "Action", "Kind", "Limits", "advance", "finish", "settle"]
+__all__ = ["ACTIONS", "ALL", "RESTART", "Action", "Kind", "Limits", "advance", "finish", "patience", "settle"]
 
 RESTART = "container.startup"
 """The finished event that ends whatever ran before."""
@@ -158,6 +158,14 @@ def settle(stream: Stream, quiet_since: datetime, now: datetime, limits: Limits)
     if run is None or now - quiet_since < _patience(run, limits):
         return stream, ()
     return finish(stream)
+
+
+def patience(stream: Stream, limits: Limits) -> timedelta | None:
+    """Say after how long a silence `settle` has something to do; None where nothing is open."""
+    if stream.open is None:
+        return None
+    longest = _patience(stream.open, limits)
+    return min(limits.settle, longest) if stream.held else longest
 
 
 def finish(stream: Stream) -> tuple[Stream, tuple[Run, ...]]:

@@ -12,7 +12,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +38,7 @@ from borgwatch.runs import Limits
 from borgwatch.settings import Settings
 from borgwatch.sources.app_output import AppOutput, name_of
 from borgwatch.sources.docker import Containers
+from borgwatch.sources.problems import Problem
 from borgwatch.sources.tail import Tree
 from borgwatch.sources.wake import Waker
 from borgwatch.truenas.apps import AppListener
@@ -80,6 +81,7 @@ class Service:
             now,
         )
         self._heart = heart
+        self._unread: dict[str, str] = {}
         self._stopping = asyncio.Event()
         self._waker: Waker | None = None
         self._client: Client | None = None
@@ -217,6 +219,7 @@ class Service:
             self._beat(f"reading is broken: {type(error).__name__}: {error}")
             return Step()
         self._report.resolved("journal.failed")
+        self._note_unread(step.problems)
         try:
             self._report.step(step)
         except Exception as error:  # noqa: BLE001 - what cannot be told is still delivered
@@ -226,6 +229,14 @@ class Service:
         self._beat()
         self._keep_house()
         return step
+
+    def _note_unread(self, problems: Iterable[Problem]) -> None:
+        """Keep in mind what cannot be read at present, for the sign of life."""
+        for problem in problems:
+            if problem.resolved:
+                self._unread.pop(problem.where, None)
+            elif problem.stands:
+                self._unread[problem.where] = one_line(redact(f"{problem.where}: {problem.what}"))
 
     def _keep_house(self) -> None:
         try:
@@ -239,7 +250,7 @@ class Service:
         else:
             self._report.resolved("housekeeping.failed")
 
-    def sources(self) -> dict[str, Path]:
+    def sources(self) -> dict[str, str]:
         """The logs that are there now, and their paths."""
         return {source: path for tree in self._by_root.values() for source, path in tree.scan().items()}
 
@@ -252,7 +263,14 @@ class Service:
         except JournalError as error:
             queue, wrong = 0, wrong or f"the journal cannot be read: {error}"
         try:
-            self._heart.beat(one_line(redact(wrong)), self._truenas_state(), queue, now(), time.monotonic())
+            self._heart.beat(
+                one_line(redact(wrong)),
+                self._truenas_state(),
+                queue,
+                now(),
+                time.monotonic(),
+                tuple(self._unread.values()),
+            )
         except OSError as error:
             self._report.problem("heartbeat.failed", f"{self._settings.run}: {error.strerror} (BORGWATCH_RUN)")
         else:

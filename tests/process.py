@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,10 +89,10 @@ class Running:
 
 
 @asynccontextmanager
-async def running(settings: Mapping[str, str]) -> AsyncIterator[Running]:
-    """Start `borgwatch run`, wait until it is ready, and end it afterwards."""
+async def running(settings: Mapping[str, str], *, before: Sequence[str] = ()) -> AsyncIterator[Running]:
+    """Start `borgwatch run`, wait until it is ready, and end it afterwards; `before` is a command that starts it."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "borgwatch", "run", env=environment(settings),
+        *before, sys.executable, "-m", "borgwatch", "run", env=environment(settings),
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     service = Running(process)

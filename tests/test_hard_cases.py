@@ -41,7 +41,10 @@ ELSEWHERE: dict[int, tuple[str, ...]] = {
         "sources/test_wake.py::test_polling_goes_on_where_there_are_no_hints",
         "sources/test_wake.py::test_dead_threads_are_replaced",
     ),
-    14: ("sources/test_wake.py::test_a_reached_watch_limit_is_told_once_and_polling_goes_on",),
+    14: (
+        "sources/test_wake.py::test_a_reached_watch_limit_is_told_once_and_polling_goes_on",
+        "e2e/test_permission.py::test_14_permission_that_is_granted_later_loses_nothing",
+    ),
     15: (
         "test_deadman.py::test_the_night_of_the_clock_change_counts_real_hours",
         "matching/test_time.py::test_a_time_in_the_future_is_not_believed",

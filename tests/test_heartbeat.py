@@ -39,6 +39,18 @@ GOOD = Beat(NOW, 1000.0, 2.0, "", CONNECTED, NOW - timedelta(hours=2), 0)
         (replace(GOOD, monotonic=1000.0 - 600, poll=300.0), Condition.HEALTHY, ""),
         (replace(GOOD, monotonic=5000.0), Condition.UNHEALTHY, "from before this machine was started"),
         (replace(GOOD, time=NOW + timedelta(days=3)), Condition.HEALTHY, ""),
+        (
+            replace(GOOD, unread=("a: gone",), unread_count=1),
+            Condition.DEGRADED,
+            "1 source cannot be read: a: g",
+        ),
+        (
+            replace(GOOD, unread=("a: x", "b: y"), unread_count=9),
+            Condition.DEGRADED,
+            "9 sources cannot be read: a: x, b: y, ...",
+        ),
+        (replace(GOOD, unread=("a: x",), unread_count=1, truenas=AWAY), Condition.DEGRADED, "; TrueNAS has been away"),
+        (replace(GOOD, unread=("a: x",), unread_count=1, wrong="broken"), Condition.UNHEALTHY, "broken"),
     ],
 )
 def test_what_a_sign_of_life_means(beat: Beat, condition: Condition, says: str) -> None:

@@ -135,6 +135,25 @@ def test_a_full_disk_is_told_and_leaves_nothing(journal: Journal) -> None:
     assert [event()] == journal.events()
 
 
+@pytest.mark.parametrize(
+    ("change", "is_waited_for"),
+    [
+        (Change(positions={"nas": Position(1, 2, 3)}, events=[event()]), False),
+        (Change(alerts=[alert("nas")]), True),
+        (Change(roots=["/watch"]), True),
+    ],
+    ids=["events", "alerts", "roots"],
+)
+def test_the_disk_is_waited_for_where_others_are_told(journal: Journal, change: Change, is_waited_for: bool) -> None:
+    """Whatever a machine that dies may undo was told to nobody; FULL syncs all commits before this one as well."""
+    said: list[str] = []
+    journal._database.set_trace_callback(said.append)
+    journal.commit(change)
+
+    assert said[0] == f"PRAGMA synchronous = {'FULL' if is_waited_for else 'NORMAL'}"
+    assert said[1].startswith("BEGIN")
+
+
 def test_a_source_that_is_forgotten_takes_its_position_and_its_runs_along(journal: Journal) -> None:
     journal.commit(CHANGE)
     journal.commit(Change(positions={"log": None}))

@@ -75,6 +75,23 @@ def test_silence_ends_what_is_open_and_leaves_the_rest() -> None:
     assert (list(silent.streams), names(silent)) == (["b"], ["b backup.failure"])
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [(CREATING,), (CREATING, says("Failed", 5)), (CREATING, says("a file changed", 5, "WARNING"))],
+    ids=["begun", "failed", "warned"],
+)
+def test_silence_ends_nothing_before_it_is_due_and_something_then(texts: tuple[str, ...]) -> None:
+    """So thousands of runs need not be looked at before the first of them is due."""
+    first = judge().lines({}, [*lines(*texts), *lines(CREATING, SUCCESS, source="done")])
+    due = judge().silence(first.streams, T0, {}).due
+
+    assert judge().silence(first.streams, due - timedelta(microseconds=1), {}) == Judged(due=due)
+    ended = judge().silence(first.streams, due, {})
+    assert list(ended.streams) == ["nas"]
+    assert ended.due > due
+    assert judge().silence(first.streams, due, {}, ["done", "unknown"]) == Judged()
+
+
 def test_a_source_that_still_writes_is_not_silent() -> None:
     judged = judge().lines({}, lines("Keyboard interrupt"))
     now = T0 + timedelta(seconds=15)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import click
@@ -18,13 +19,16 @@ from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
 from borgwatch.model import Line, Position
 from borgwatch.rights import needless_rights
-from borgwatch.roles import Roles, picks_in
+from borgwatch.roles import Roles, picks_in, wishes_in
 from borgwatch.runs import Limits
 from borgwatch.samples import run_samples
 from borgwatch.settings import Settings, state_is_watched
 from borgwatch.sources.choice import PATTERNS
 from borgwatch.sources.disk import explain
-from borgwatch.sources.docker import Containers
+from borgwatch.sources.docker import Containers, is_json_log
+from borgwatch.sources.envelope import unwrap
+from borgwatch.sources.lines import MAX_LINE
+from borgwatch.sources.tail import Tree
 
 __all__ = ["command"]
 
@@ -80,11 +84,11 @@ def _check_state(settings: Settings, steps: Steps) -> None:
 
 
 def _check_sources(settings: Settings, matcher: Matcher, steps: Steps) -> None:
-    roles = Roles(settings.watch, settings.sources, Containers(picks_in(settings.sources)))
-    judge = Judge(matcher, Limits(), roles)
+    containers = Containers(picks_in(settings.sources))
+    judge = Judge(matcher, Limits(), Roles(settings.watch, settings.sources, containers))
     for directory in settings.watch:
         with steps.guarded("sources"):
-            files = _files(directory)
+            files = _files(directory, settings, containers, steps)
             if not files:
                 steps.note("sources", f"{directory} holds no log yet (looked for: {', '.join(PATTERNS)})")
             for path in files[:_MANY]:
@@ -102,13 +106,25 @@ def _check_rights(settings: Settings, steps: Steps) -> None:
         steps.ok("access", "no more than needed: nothing that is watched can be written, no key of a backup read")
 
 
-def _files(directory: Path) -> list[Path]:
+def _files(directory: Path, settings: Settings, containers: Containers, steps: Steps) -> list[Path]:
+    """Find what `run` would read, by what `run` finds it with; those that changed last come first."""
     try:
         list(directory.iterdir())
     except OSError as error:
         raise SourceError(f"{directory}: {explain(str(directory), error)[1]}; is it mounted?") from None
-    found = {path for pattern in PATTERNS for path in directory.rglob(pattern) if path.is_file()}
-    return sorted(found, key=lambda path: -path.stat().st_mtime)
+    wishes = wishes_in(settings.sources)
+    tree = Tree(directory, str(directory), now=now, monotonic=time.monotonic, wishes=wishes, containers=containers)
+    found = [Path(path) for path in tree.scan().values()]
+    for problem in tree.problems():
+        steps.wrong("sources", f"{problem.where}: {problem.what}")
+    return sorted(found, key=_age)
+
+
+def _age(path: Path) -> float:
+    try:
+        return -path.stat().st_mtime
+    except OSError:
+        return 0.0  # gone again; reading it will say so
 
 
 def _what_it_says(path: Path, judge: Judge) -> str:
@@ -120,7 +136,9 @@ def _what_it_says(path: Path, judge: Judge) -> str:
             tail = file.read(_LAST_BYTES).splitlines()[-_LAST_LINES:]
     except OSError as error:
         raise SourceError(f"{path}: {explain(str(path), error)[1]}") from None
-    lines = (Line(str(path), data, Position(0, 0, number), now()) for number, data in enumerate(tail, 1))
+    lines = [Line(str(path), data, Position(0, 0, number), now()) for number, data in enumerate(tail, 1)]
+    if is_json_log(str(path)):
+        lines, _ = unwrap(lines, b"", MAX_LINE)
     judged = judge.lines({}, lines)
     events = judged.events + judge.finish(judged.streams).events
     job = judge.role_of(str(path)).job

@@ -54,4 +54,6 @@ def _fields(beat: Beat | None) -> dict[str, object] | None:
         "truenas_since": beat.truenas_since.astimezone().isoformat(),
         "rung": beat.truenas.rung,
         "queue": beat.queue,
+        "unread": list(beat.unread),
+        "unread_count": beat.unread_count,
     }

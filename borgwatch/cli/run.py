@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -87,12 +86,13 @@ def _introduce(settings: Settings) -> None:
             log.warning("truenas.unverified", note="the certificate is not checked: anybody in between gets the key")
 
 
-def _say_ready(settings: Settings, service: Service, positions: Mapping[str, Position]) -> None:
+def _say_ready(settings: Settings, service: Service, positions: dict[str, Position]) -> None:
     log = get_logger()
     expect = service.pipeline.plan.expect
     sources = service.sources()
     for source, path in sorted(sources.items())[:_MANY]:
         _say_source(service, source, path, positions.get(source))
+    positions.clear()  # there may be thousands, and the service has its own
     if len(sources) > _MANY:
         log.info("source.more", count=len(sources) - _MANY)
     log.info(
@@ -108,16 +108,16 @@ def _say_ready(settings: Settings, service: Service, positions: Mapping[str, Pos
         log.warning("rights.needless", note=right)
 
 
-def _say_source(service: Service, source: str, path: Path, position: Position | None) -> None:
+def _say_source(service: Service, source: str, path: str, position: Position | None) -> None:
     """Tell of a log that is followed: where reading goes on, and how many bytes were written in the meantime."""
     try:
-        size = path.stat().st_size
+        size = Path(path).stat().st_size
     except OSError:
         return  # gone again; if it is missed, the next look says so
     behind = size - position.offset if position is not None and position.offset <= size else size
     resume = "begin" if position is None or position.offset > size else "position"
     job = service.pipeline.judge.role_of(source).job
-    get_logger().info("source.open", job=job, path=str(path), resume=resume, behind=behind)
+    get_logger().info("source.open", job=job, path=path, resume=resume, behind=behind)
 
 
 def _say_deadman(service: Service) -> None:

@@ -7,11 +7,12 @@ before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from borgwatch.model import Position
-from borgwatch.sources.disk import ABSENT, OpenFile, Stamp, is_deleted, open_if_there, stamp_at
+from borgwatch.sources.disk import ABSENT, OpenFile, Stamp, UnsettledError, is_deleted, open_if_there, stamp_at
 from borgwatch.sources.look import Look
 from borgwatch.sources.position import Action, Seen, compare, decide, fingerprint, proof_of, shifted, span_before
 from borgwatch.sources.predecessors import Predecessors, changed_ns
@@ -100,24 +101,41 @@ class Follower:
                 place = place_behind_overlap(visit.file, known.position, self._limits.max_line) if visit.file else None
                 action = decide(replace(seen, whereabouts=whereabouts, overlap=place is not None))
                 visit = replace(visit, find=find, place=place)
+            with _all_or_nothing(source, look):
+                self._find_predecessors(action, visit, look)
             self._act(action, visit, look)
 
-    def _act(self, action: Action, visit: _Visit, look: Look) -> None:
-        source, path, known, file = visit.source, visit.path, visit.known, visit.file
+    def _find_predecessors(self, action: Action, visit: _Visit, look: Look) -> None:
+        """Find what is to be read before the file that has the live name now."""
+        source, path, known = visit.source, visit.path, visit.known
         match action:
             case Action.FRESH:
                 self._predecessors.pick_up_unseen(source, path, visit.stamp, look)
-                self._begin(visit, look)
-            case Action.IDLE | Action.READ_ON if known and file:
-                take_share(source, replace(known, path=path), file, look, self._limits, self._ledger)
-            case Action.WAIT if known and file:
-                look.put(source, known.looked_at(file.stamp, look.moment.monotonic))
             case Action.ROTATED if known and visit.find:
                 self._predecessors.hand_down(known, visit.find, look)
                 self._predecessors.pick_up(source, path, visit.find, changed_ns(known), look)
                 if known.position.offset == 0:
                     # Nothing proves that this is the known file: one that came later may have got its inode number.
                     self._predecessors.pick_up(source, path, None, changed_ns(known), look)
+            case Action.START_OVER if known and visit.file:
+                look.drop(source)  # a generation may have got its inode number
+                self._predecessors.pick_up(source, path, None, changed_ns(known), look)
+            case Action.GONE if known and is_deleted(path, known.position.device):
+                # what came after it and was rotated
+                self._predecessors.pick_up(source, path, None, changed_ns(known), look)
+                self._predecessors.remember_gone(known)
+                look.drop(source)
+
+    def _act(self, action: Action, visit: _Visit, look: Look) -> None:
+        source, path, known, file = visit.source, visit.path, visit.known, visit.file
+        match action:
+            case Action.FRESH:
+                self._begin(visit, look)
+            case Action.IDLE | Action.READ_ON if known and file:
+                take_share(source, replace(known, path=path), file, look, self._limits, self._ledger)
+            case Action.WAIT if known and file:
+                look.put(source, known.looked_at(file.stamp, look.moment.monotonic))
+            case Action.ROTATED if known and visit.find:
                 self._begin(visit, look)
             case Action.SHIFTED if known and file and visit.place is not None:
                 position = _position_behind(file, known.position, visit.place)
@@ -130,18 +148,9 @@ class Follower:
                     self._ledger,
                 )
             case Action.START_OVER if known and file:
-                look.drop(source)  # a generation may have got its inode number
-                self._predecessors.pick_up(source, path, None, changed_ns(known), look)
                 self._begin(visit, look)
-            case Action.GONE if known:
-                if is_deleted(path, known.position.device):
-                    self._predecessors.pick_up(
-                        source, path, None, changed_ns(known), look
-                    )  # what came after it and was rotated
-                    self._predecessors.remember_gone(known)
-                    look.drop(source)
-                else:
-                    look.put(source, known.looked_at(ABSENT, look.moment.monotonic))
+            case Action.GONE if known and source in look.states:
+                look.put(source, known.looked_at(ABSENT, look.moment.monotonic))
 
     def _begin(self, visit: _Visit, look: Look) -> None:
         """Begin with the file that has the live name now, from its start, once its predecessors are read."""
@@ -154,6 +163,23 @@ class Follower:
             take_share(visit.source, fresh, visit.file, look, self._limits, self._ledger)
         else:
             look.put(visit.source, fresh)
+
+
+@contextmanager
+def _all_or_nothing(source: str, look: Look) -> Iterator[None]:
+    """Put a source's files back where names changed while its predecessors were looked for: the next look asks again.
+
+    Else it would find a source of which nothing is known, and pass over what was never read.
+    """
+    before = {key: look.states[key] for key in look.states.keys_of(source)}
+    try:
+        yield
+    except UnsettledError:
+        for key in look.states.keys_of(source):
+            look.drop(key)
+        for key, followed in before.items():
+            look.put(key, followed)
+        raise
 
 
 def _seen(known: Followed | None, file: OpenFile | None, moment: Moment) -> Seen:

@@ -13,11 +13,15 @@ __all__ = ["Ledger", "Problem"]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong (`what`, one sentence) with which source, directory or limit (`where`); or that it is over."""
+    """What is wrong (`what`, one sentence) with which source, directory or limit (`where`); or that it is over.
+
+    `stands` tells that it keeps something from being read until it is resolved: a note of what is over does not.
+    """
 
     where: str
     what: str
     resolved: bool = False
+    stands: bool = True
 
 
 class Ledger:
@@ -28,6 +32,7 @@ class Ledger:
         self._seen: dict[str, str] = {}
         self._fine: set[str] = set()
         self._notes: list[Problem] = []
+        self._noted: dict[str, str] = {}
 
     def wrong(self, where: str, what: str) -> None:
         """Tell that something is wrong; within one look this outweighs `fine`."""
@@ -40,7 +45,13 @@ class Ledger:
 
     def note(self, where: str, what: str) -> None:
         """Tell of something that happened and is over."""
-        self._notes.append(Problem(where, what))
+        self._notes.append(Problem(where, what, stands=False))
+
+    def note_once(self, where: str, what: str) -> None:
+        """Tell of something that happens again and again, and keeps nothing from being read."""
+        if self._noted.get(where) != what:
+            self._noted[where] = what
+            self.note(where, what)
 
     def drain(self) -> tuple[Problem, ...]:
         """Close a look: what changed since the one before."""

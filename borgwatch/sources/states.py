@@ -79,6 +79,10 @@ class States:
         """Tell whether anything is known of a source: a live file, predecessors, or both."""
         return source in self._states or source in self._predecessors
 
+    def has_predecessors(self, source: str) -> bool:
+        """Tell whether rotated files of a source are still followed."""
+        return source in self._predecessors
+
     def owner(self, identity: Identity) -> str | None:
         """Say under which key the file with this device and inode is followed."""
         return self._owners.get(identity)

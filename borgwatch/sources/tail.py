@@ -29,7 +29,15 @@ from borgwatch.model import Line, Position
 from borgwatch.sources.agenda import Agenda
 from borgwatch.sources.choice import PATTERNS, Choice, Wish
 from borgwatch.sources.compressed import Unpacker
-from borgwatch.sources.disk import ABSENT, FILE_LIMIT, RefusedError, UnsettledError, explain, open_file, stamp_at
+from borgwatch.sources.disk import (
+    ABSENT,
+    FILE_LIMIT,
+    RefusedError,
+    UnsettledError,
+    explain,
+    open_file,
+    stamp_at,
+)
 from borgwatch.sources.docker import Containers
 from borgwatch.sources.follow import Follower
 from borgwatch.sources.lines import MAX_LINE, Wanted
@@ -37,7 +45,7 @@ from borgwatch.sources.look import Look
 from borgwatch.sources.predecessors import Predecessors, changed_ns
 from borgwatch.sources.problems import Ledger, Problem
 from borgwatch.sources.reading import Followed, Moment
-from borgwatch.sources.share import Limits, position_at_end, stands_still
+from borgwatch.sources.share import Limits, position_at_end, rests, stands_still
 from borgwatch.sources.states import States, source_of
 from borgwatch.sources.status import StatusFiles
 from borgwatch.sources.trace import Find, Tracer
@@ -129,10 +137,14 @@ class Tree:
         """Whether the directory itself was there at the last look: before that, nothing in it can be known."""
         return self._walker.is_there
 
-    def scan(self) -> Mapping[str, Path]:
+    def scan(self) -> Mapping[str, str]:
         """Find the sources that are there now, and their paths; what is wrong with them comes with the next batch."""
         self._walk()
-        return {source: Path(path) for source, path in self._found.items()}
+        return self._found
+
+    def problems(self) -> tuple[Problem, ...]:
+        """Tell what a `scan` met that stands in the way, where no batch will tell it."""
+        return self._ledger.drain()
 
     def read(self, budget: int, wanted: Wanted | None = None, *, changed: Collection[str] | None = None) -> Batch:
         """Look at the files and read what is new, at most `budget` bytes in all, but at least one longest line.
@@ -232,9 +244,12 @@ class Tree:
         return ""
 
     def _is_at_rest(self, source: str, look: Look) -> bool:
-        if source not in look.states and source in self._found and not self._is_alias(source, look):
+        live = self._states.get(source)
+        if live is None and source in self._found and not self._is_alias(source, look):
             return False
         try:
+            if live is not None and not self._states.has_predecessors(source) and rests(live):
+                return True
             return all(stands_still(key, look, self._limits) for key in look.states.keys_of(source))
         except (OSError, RefusedError):
             return False  # the visit will say why

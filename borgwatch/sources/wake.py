@@ -40,12 +40,15 @@ from borgwatch.sources.problems import Ledger, Problem
 __all__ = ["Waker"]
 
 _GAP = 0.015
-_CALM = 2
-"""Gaps between two looks while a file is busy: each look costs the same, however little is new."""
+_CALM = 4
+"""Gaps between two looks while a file is busy: a look costs nearly the same, however little is new. Twice as many
+looks would take a tenth of a core at a thousand lines a second, half as many tell of them a tenth of a second late."""
 _BURST = 10
 """Wake-ups by hints, one right after the other, that make a burst."""
 _CREDIT = 20
-"""Looks of which more than half must find something for the silence to go on: a few lines a second are not busy."""
+"""Looks that a silence lasts beyond the last find, times `_IN_VAIN`."""
+_IN_VAIN = 3
+"""What a look that finds nothing weighs against one that does: ten lines a second are not busy."""
 _REST = 0.3
 """Seconds that a first silence lasts at least if nothing is found at all."""
 _FULL = 0.2
@@ -103,7 +106,7 @@ class Waker(FileSystemEventHandler):
         too_soon = self._last_wake + self._gap - self._loop.time()
         if too_soon > 0:
             await asyncio.sleep(min(too_soon, longest))
-        is_burst = self._changed.is_set() or self._loop.time() - self._last_wake < 2 * self._gap
+        before = self._last_wake
         try:
             async with asyncio.timeout(longest):
                 await self._changed.wait()
@@ -115,7 +118,7 @@ class Waker(FileSystemEventHandler):
         finally:
             self._last_wake = self._loop.time()
         self._take_hints()
-        self._burst = self._burst + 1 if is_burst and too_soon > 0 else 0
+        self._burst = self._burst + 1 if self._last_wake - before < 2 * self._gap else 0
         if self._burst >= _BURST:
             self._fall_silent()
         return True
@@ -126,7 +129,7 @@ class Waker(FileSystemEventHandler):
         now = self._last_wake = self._loop.time()
         poked = self._changed.is_set()
         self._changed.clear()
-        self._credit = min(self._credit + (1 if found else -1), _CREDIT)
+        self._credit = min(self._credit + (1 if found else -_IN_VAIN), _CREDIT)
         if found:
             self._silent_until = now
             self._silence = _REST

@@ -40,11 +40,16 @@ _KERNEL_TREES = ("/proc", "/sys")
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file in a directory; `wish` is None unless it is to be read, `lives` what it may be a rotation of."""
+    """A file in a directory; `wish` is None unless it is to be read, `lives` what it may be a rotation of.
+
+    `path` is the one text of this path that all who follow the file share: there are thousands. Files that are not
+    read have none.
+    """
 
     inode: int
     is_link: bool
     wish: Wish | None = None
+    path: str = ""
     lives: tuple[str, ...] = ()
 
 
@@ -66,6 +71,15 @@ class _Directory:
     directories: list[_Place] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     is_link: bool = False
+
+    def shows_the_same(self, other: _Directory) -> bool:
+        """Tell whether another listing gave nothing new, so that nothing has to be thought through again."""
+        return (self.identity, self.files, self.directories, self.refused) == (
+            other.identity,
+            other.files,
+            other.directories,
+            other.refused,
+        )
 
 
 class Walker:
@@ -104,13 +118,13 @@ class Walker:
         Where nothing changed since the last walk, the same mapping is given again.
         """
         visited = self._visit(ledger)
+        self._tell_refused(visited, ledger)
         same = self._version == known.version and visited.keys() == self._directories.keys()
         if same and all(visited[path] is directory for path, directory in self._directories.items()):
             return self._found
         self._directories, self._by_inode, self._version = visited, None, known.version
         files = sum(len(directory.files) for directory in visited.values())
         self._relist_after = _RELIST_AFTER * max(1.0, files / _SMALL)
-        self._tell_refused(ledger)
         self._found = self._bounded(self._collect(known), ledger)
         return self._found
 
@@ -138,11 +152,10 @@ class Walker:
         linked: dict[str, str] = {}
         statuses: dict[str, tuple[str, Wish]] = {}
         for parent, directory in self._directories.items():
-            for name, file in directory.files.items():
+            for file in directory.files.values():
                 if file.wish is None:
                     continue
-                path = f"{parent}/{name}"
-                source = self.source(path)
+                path, source = file.path, self.source(file.path)
                 if file.wish.kind in (Kind.STATUS, Kind.HEARTBEAT):
                     statuses.setdefault(source, (path, file.wish))
                 elif not self._is_generation(file, parent, directory, known):
@@ -164,7 +177,7 @@ class Walker:
 
     def path(self, source: str) -> str:
         """Say where a source's file stands by its name."""
-        return self._root + source.removeprefix(self._name)
+        return source if self._root == self._name else self._root + source.removeprefix(self._name)
 
     def owns(self, source: str) -> bool:
         """Tell whether a source is one of this tree and still asked for."""
@@ -221,14 +234,17 @@ class Walker:
         if old and same and old.listed - old.since >= _TRUST_AFTER and now - old.listed < self._relist_after:
             return old
         directory = _Directory(identity, changed, old.since if old and same else now, now)
-        known = old.files if old else {}
         if has_config(path):
             self._note_container(directory, path)
-            return directory
-        with os.scandir(path) as entries:
-            for entry in entries:
-                if not entry.name.startswith("."):
-                    self._note(directory, entry, known.get(entry.name))
+        else:
+            known = old.files if old else {}
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    if not entry.name.startswith("."):
+                        self._note(directory, entry, known.get(entry.name))
+        if old and old.shows_the_same(directory):
+            old.changed_ns, old.since, old.listed = directory.changed_ns, directory.since, directory.listed
+            return old
         return directory
 
     def _note_container(self, directory: _Directory, path: str) -> None:
@@ -238,7 +254,8 @@ class Walker:
             wish = self._wish(log, path)
             if wish is not None:
                 for entry in os.scandir(path):
-                    file = _File(entry.inode(), entry.is_symlink(), wish if entry.path == log else None)
+                    is_log = entry.path == log
+                    file = _File(entry.inode(), entry.is_symlink(), *((wish, log) if is_log else ()))
                     directory.files[entry.name] = file
         except SourceError as error:
             directory.refused[path] = str(error)
@@ -265,7 +282,7 @@ class Walker:
         if wish is not None and is_link and _is_kernels(entry.path):
             directory.refused[entry.path] = f"{entry.path} is the kernel's, not a log: it is not read"
             wish = None
-        return _File(inode, is_link, wish, live_names(entry.name) if wish else ())
+        return _File(inode, is_link, wish, entry.path, live_names(entry.name)) if wish else _File(inode, is_link)
 
     def _is_generation(self, file: _File, parent: str, directory: _Directory, known: States) -> bool:
         return any(live in directory.files or self.source(f"{parent}/{live}") in known for live in file.lives)
@@ -278,8 +295,8 @@ class Walker:
         gone = one is None and not os.path.isdir(directory)
         return _DOCKER if gone or (one and self._containers.pick(one)) else None
 
-    def _tell_refused(self, ledger: Ledger) -> None:
-        refused = {path: what for one in self._directories.values() for path, what in one.refused.items()}
+    def _tell_refused(self, visited: Mapping[str, _Directory], ledger: Ledger) -> None:
+        refused = {path: what for one in visited.values() for path, what in one.refused.items()}
         for path, what in refused.items():
             ledger.wrong(self.source(path), what)
         for path in self._refused - refused.keys():

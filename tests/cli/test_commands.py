@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -287,6 +288,26 @@ async def test_check_walks_every_step_and_sends_a_real_alert(nas: Simulator, tmp
     assert "(job nas): last event backup.failure" in next(step for step in steps if step["step"] == "sources")["what"]
     assert [method for method, _ in nas.calls].count("alert.oneshot_create") == 1
     assert nas.alerts == []
+
+
+async def test_check_looks_at_what_run_would_read_and_at_nothing_else(tmp_path: Path) -> None:
+    """Of Docker's directory, the output of the chosen containers, out of its envelopes, and no configuration."""
+    for name, identity in (("borg-backup", "a" * 64), ("web", "b" * 64)):
+        directory = tmp_path / "watch" / identity
+        directory.mkdir(parents=True)
+        (directory / "config.v2.json").write_text(json.dumps({"ID": identity, "Name": f"/{name}"}))
+        (directory / "hostconfig.json").write_text("{}")
+        said = {"log": "terminating with error status, rc 2\n", "stream": "stderr", "time": "2026-11-23T02:10:11Z"}
+        (directory / f"{identity}-json.log").write_text(json.dumps(said) + "\n")
+    os.mkfifo(tmp_path / "watch" / "pipe.log")
+    done = await borgwatch("check", "--json", settings={
+        "BORGWATCH_WATCH": str(tmp_path / "watch"), "BORGWATCH_STATE": str(tmp_path / "state"),
+    })  # fmt: skip
+    sources = [step for step in map(json.loads, done.out.splitlines()) if step["step"] == "sources"]
+
+    assert [step["result"] for step in sources] == ["wrong", "ok"]
+    assert "pipe.log is a FIFO" in sources[0]["what"]
+    assert "aaa-json.log (job borg-backup): last event backup.failure" in sources[1]["what"]
 
 
 async def test_check_is_not_content_with_the_test_alert_that_an_earlier_one_left(nas: Simulator) -> None:

@@ -112,6 +112,20 @@ def test_a_walk_is_remembered_where_nothing_changed(world: World) -> None:
     assert world.catch_up() == [b"two"]
 
 
+def test_a_listing_that_gives_nothing_new_is_no_reason_to_think_again(world: World) -> None:
+    """A directory's time of change moves with every hidden file and every editor's copy."""
+    world.file("a.log", "one\n")
+    for _ in range(3):
+        world.wait(3)
+        world.catch_up()
+    found = world.tree._found
+    world.file(".a.log.swp", "x")
+    world.wait(3)
+    world.catch_up()
+
+    assert world.tree._found is found
+
+
 def test_13_a_new_name_is_found_in_a_directory_whose_time_of_change_stands_still(world: World) -> None:
     """As on some network file systems; within a second in a small tree."""
     world.file("a.log", "one\n")

@@ -83,17 +83,3 @@ def test_16_an_object_behind_a_prompt_without_line_end_is_read(world: World) -> 
     world.catch_up()
 
     assert decode(world.lines[0], "job").text == "passphrase wrong"
-
-
-def test_14_permission_that_is_granted_later_loses_nothing(world: World) -> None:
-    """With the real permissions, where the tests do not run as root; else with what stands for them elsewhere."""
-    if os.geteuid() == 0:
-        pytest.skip("root may read everything; see test_14_a_file_that_cannot_be_read_is_told_once_and_tried_again")
-    log, other = world.file("a.log", "one\n"), world.file("b.log", "")
-    log.chmod(0)
-    append(other, "other\n")
-    assert world.catch_up() == [b"other"]
-    log.chmod(0o644)
-
-    assert world.catch_up() == [b"one"]
-    assert [problem.resolved for problem in world.problems] == [False, True]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from borgwatch.sources.disk import UnsettledError
 from borgwatch.sources.problems import Problem
 
 from .world import LINGER, SETTLE, World, append
@@ -642,7 +643,7 @@ def test_11_a_very_long_line_is_cut_and_the_next_is_whole(world: World) -> None:
     world.catch_up(budget=300_000)
 
     assert [line.data for line in world.lines] == [b"one", b"x" * world.max_line, b"two"]
-    assert world.problems[0] == Problem("watch/a.log (long lines)", "lines are cut after 65536 bytes")
+    assert world.problems[0] == Problem("watch/a.log (long lines)", "lines are cut after 65536 bytes", stands=False)
 
 
 def test_12_bytes_survive(world: World) -> None:
@@ -891,3 +892,24 @@ def test_08_a_file_made_after_a_deletion_and_rotated_at_once_is_read_also_after_
     log.write_text("three\n")
     world.catch_up()
     assert [line.data for line in world.lines] == [b"one", b"two", b"three"]
+
+
+def test_04_names_that_change_while_they_are_looked_for_make_the_look_begin_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log was deleted, and what came after it rotated: that is not taken for old because one look could not tell."""
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    log.unlink()
+    world.file("a.log.1", "two\n")
+    world.file("a.log", "x\n")
+
+    def unsettled(*_: object) -> None:
+        raise UnsettledError("renamed faster than its directory can be listed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("borgwatch.sources.trace.Tracer.younger", unsettled)
+        world.look()
+    world.restart()
+
+    assert world.catch_up() == [b"two", b"x"]

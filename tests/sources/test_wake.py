@@ -270,3 +270,19 @@ async def test_a_few_lines_a_second_end_the_silence(tmp_path: Path) -> None:
             await one.wait(found=looks % 5 == 0)
             looks += 1
             assert looks < 200
+
+
+async def test_lines_that_come_one_by_one_are_no_burst(tmp_path: Path) -> None:
+    """Each is told by its own notification: in silence it would wait for a gap to pass."""
+    async with waker(tmp_path) as one:
+        await quiet(one)
+
+        async def write() -> None:
+            for number in range(30):
+                await asyncio.sleep(4 * one._gap)
+                append(tmp_path / "a.log", f"{number}\n")
+
+        writing = asyncio.create_task(write())
+        while not writing.done():
+            await one.wait(found=True)
+            assert one._silent_until is None
