@@ -134,6 +134,10 @@ class Tree:
         self._walk()
         return {source: Path(path) for source, path in self._found.items()}
 
+    def following(self) -> Iterator[Followed]:
+        """The files that are followed, as the last look showed them."""
+        return (self._states[key] for key in self._states)
+
     def read(self, budget: int, wanted: Wanted | None = None, *, changed: Collection[str] | None = None) -> Batch:
         """Look at the files and read what is new, at most `budget` bytes in all, but at least one longest line.
 
