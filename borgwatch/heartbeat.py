@@ -22,7 +22,16 @@ from borgwatch import __version__
 from borgwatch.errors import SourceError
 from borgwatch.logs import span_text
 
-__all__ = ["Beat", "Condition", "Health", "Heart", "Link", "TrueNASState", "health", "heartbeat_path", "read_beat",
+__all__ = [
+    "Beat",
+    "Condition",
+    "Health",
+    "Heart",
+    "Link",
+    "TrueNASState",
+    "health",
+    "heartbeat_path",
+    "read_beat",
     "with_state",
 ]
 

@@ -59,7 +59,7 @@ METRICS = (
     Metric("borgwatch_last_run_added_size_bytes", "gauge", "How much its last run added to the repository.", _JOB),
     Metric("borgwatch_last_run_files", "gauge", "How many files its last run saw, if that is known.", _JOB),
     Metric("borgwatch_consecutive_failures", "gauge", "How many runs failed since its last success.", _JOB),
-    Metric("borgwatch_due_timestamp_seconds", "gauge", "When its next success must have come, if one is awaited.", _JOB),
+    Metric("borgwatch_due_timestamp_seconds", "gauge", "When its next success is due, if one is awaited.", _JOB),
     Metric("borgwatch_alert", "gauge", "1 for what TrueNAS shows of it.", (*_JOB, "state")),
     Metric("borgwatch_events_total", "counter", "Events since the service was started.", ("event",)),
     Metric("borgwatch_deliveries_total", "counter", "Deliveries since the service was started.", ("result",)),
@@ -112,7 +112,9 @@ def measure(facts: Facts, live: Live) -> Samples:
 
 
 def _of_jobs(jobs: Sequence[JobStatus], facts: Facts) -> Samples:
-    samples: dict[str, list[tuple[tuple[str, ...], float]]] = {metric.name: [] for metric in METRICS if _is_of_job(metric)}
+    samples: dict[str, list[tuple[tuple[str, ...], float]]] = {
+        metric.name: [] for metric in METRICS if _is_of_job(metric)
+    }
     for job in jobs:
         labels = _label(job.job), job.operation
         for name, value in _values(job, facts):

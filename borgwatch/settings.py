@@ -305,7 +305,8 @@ SETTINGS = (
     Setting("BORGWATCH_LOG_FORMAT", "log_format", _log_format, "`text`, `json` or `logfmt`", "`text`"),
     Setting("BORGWATCH_WEB_PORT", "web_port", _port, "port of the [status page](docs/status-page.md)", "off"),
     Setting(
-        "BORGWATCH_WEB_HOST", "web_host", _host, "address that the page listens on", "`127.0.0.1`; `0.0.0.0` in the image"
+        "BORGWATCH_WEB_HOST", "web_host", _host, "address that the page listens on",
+        "`127.0.0.1`; `0.0.0.0` in the image",
     ),
     Setting("BORGWATCH_WEB_NAMES", "web_names", _host_names, "host names that the page answers to", many=True),
 )  # fmt: skip
