@@ -23,7 +23,18 @@ from borgwatch import __version__
 from borgwatch.errors import SourceError
 from borgwatch.logs import span_text
 
-__all__ = ["Beat", "Condition", "Health", "Heart", "Link", "TrueNASState", "health", "heartbeat_path", "read_beat"]
+__all__ = [
+    "Beat",
+    "Condition",
+    "Health",
+    "Heart",
+    "Link",
+    "TrueNASState",
+    "health",
+    "heartbeat_path",
+    "read_beat",
+    "with_state",
+]
 
 _EVERY = 10.0  # seconds between two writings when nothing changed
 _GRACE = 60.0  # seconds that a step may take: a slow network file system, a long log
@@ -120,6 +131,13 @@ def _delivery(beat: Beat, now: datetime) -> Health:
     return Health(Condition.HEALTHY, f"connected to TrueNAS, {way}{waiting}")
 
 
+def with_state(verdict: Health, state: Path) -> Health:
+    """Add to a verdict what a look at the state directory shows."""
+    if verdict.condition is not Condition.UNHEALTHY and not os.access(state, os.W_OK | os.X_OK):
+        return Health(Condition.UNHEALTHY, f"the state directory {state} can no longer be written")
+    return verdict
+
+
 def _span(seconds: float) -> str:
     return span_text(timedelta(seconds=max(0, round(seconds))))
 
@@ -137,6 +155,11 @@ class Heart:
         self._path = path
         self._poll = poll.total_seconds()
         self._last: Beat | None = None
+
+    @property
+    def last(self) -> Beat | None:
+        """The last sign of life, if there was one."""
+        return self._last
 
     def beat(
         self,

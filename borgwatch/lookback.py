@@ -86,6 +86,11 @@ class Lookback:
         rows = self._read("SELECT event FROM events ORDER BY seq DESC LIMIT ?", limit)
         return [decode(blob, Event) for (blob,) in rows][::-1]
 
+    def size(self) -> int:
+        """How many bytes the journal takes, without what is yet to be moved into its file."""
+        ((pages, page),) = self._read("SELECT page_count, page_size FROM pragma_page_count, pragma_page_size")
+        return int(pages * page)
+
     def counters(self) -> dict[str, int]:
         """What was counted since the journal was begun: `lines` judged, suspicious lines `unclaimed`."""
         return dict(self._read("SELECT name, count FROM counters"))

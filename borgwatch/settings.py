@@ -6,6 +6,7 @@ have been. Where settings are read from is the business of `config`.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -123,6 +124,9 @@ class Settings:
     keep: timedelta = timedelta(days=400)
     keep_size: int = 50_000_000
     log_format: str = "text"
+    web_port: int | None = None
+    web_host: str = "127.0.0.1"
+    web_names: tuple[str, ...] = ()
     sources: tuple[SourceSetting, ...] = ()
     problems: tuple[str, ...] = ()
 
@@ -215,6 +219,30 @@ def _log_format(text: str) -> str:
     return word
 
 
+_HOST_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_-]{1,63})*\Z")
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text.strip()) or not 0 < int(text) <= 65535:  # noqa: PLR2004 - ports are 16 bits
+        raise ValueError("must be a port from 1 to 65535")
+    return int(text)
+
+
+def _host(text: str) -> str:
+    """Read an address to listen on: a name could come to mean another one."""
+    try:
+        return str(ipaddress.ip_address("127.0.0.1" if text.strip() == "localhost" else text.strip()))
+    except ValueError:
+        raise ValueError("must be an IP address of this machine, or 0.0.0.0 for all of them") from None
+
+
+def _host_names(text: str) -> tuple[str, ...]:
+    names = tuple(name.lower() for name in _words(text))
+    if wrong := next((name for name in names if not _HOST_NAME.match(name)), None):
+        raise ValueError(f"must be host names without port or path, and {wrong!r} is none")
+    return names
+
+
 def state_is_watched(settings: Settings) -> str:
     """Say what is wrong if the journal would be written where borgwatch must only read; empty if nothing is."""
     for directory in settings.watch:
@@ -278,5 +306,11 @@ SETTINGS = (
     Setting("BORGWATCH_KEEP", "keep", parse_span, "how far back the history goes", "`400d`"),
     Setting("BORGWATCH_KEEP_SIZE", "keep_size", _size, "how large the journal may become", "`50MB`"),
     Setting("BORGWATCH_LOG_FORMAT", "log_format", _log_format, "`text`, `json` or `logfmt`", "`text`"),
+    Setting("BORGWATCH_WEB_PORT", "web_port", _port, "port of the [status page](docs/status-page.md)", "off"),
+    Setting(
+        "BORGWATCH_WEB_HOST", "web_host", _host, "address that the page listens on",
+        "`127.0.0.1`; `0.0.0.0` in the image",
+    ),
+    Setting("BORGWATCH_WEB_NAMES", "web_names", _host_names, "host names that the page answers to", many=True),
 )  # fmt: skip
 """Every setting there is."""

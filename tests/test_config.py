@@ -50,6 +50,9 @@ EVERY: list[tuple[str, str, str, str, Any]] = [
     ("BORGWATCH_KEEP", "keep", "90d", "keep", timedelta(days=90)),
     ("BORGWATCH_KEEP_SIZE", "keep_size", "20MB", "keep_size", 20_000_000),
     ("BORGWATCH_LOG_FORMAT", "log_format", "JSON", "log_format", "json"),
+    ("BORGWATCH_WEB_PORT", "web_port", "9117", "web_port", 9117),
+    ("BORGWATCH_WEB_HOST", "web_host", "0.0.0.0", "web_host", "0.0.0.0"),  # noqa: S104 - what the image sets
+    ("BORGWATCH_WEB_NAMES", "web_names", "nas.example.org, NAS", "web_names", ("nas.example.org", "nas")),
 ]
 every_setting = pytest.mark.parametrize(
     ("variable", "key", "text", "place", "value"), EVERY, ids=[row[0] for row in EVERY]
@@ -128,6 +131,9 @@ def test_the_environment_wins_over_the_file(
         "BORGWATCH_KEEP": "7d",
         "BORGWATCH_KEEP_SIZE": "1GB",
         "BORGWATCH_LOG_FORMAT": "logfmt",
+        "BORGWATCH_WEB_PORT": "9118",
+        "BORGWATCH_WEB_HOST": "127.0.0.2",
+        "BORGWATCH_WEB_NAMES": "other",
     }.get(variable, "/other")
     file = in_file(key, other)
 

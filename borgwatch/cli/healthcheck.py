@@ -15,7 +15,7 @@ import click
 
 from borgwatch.config import load
 from borgwatch.errors import SourceError
-from borgwatch.heartbeat import Beat, Condition, Health, health, heartbeat_path, read_beat
+from borgwatch.heartbeat import Beat, Condition, Health, health, heartbeat_path, read_beat, with_state
 from borgwatch.settings import Settings
 
 __all__ = ["command"]
@@ -38,10 +38,7 @@ def _look(settings: Settings) -> tuple[Health, Beat | None]:
         beat = read_beat(heartbeat_path(settings.run, settings.state))
     except SourceError as error:
         return Health(Condition.UNHEALTHY, str(error)), None
-    verdict = health(beat, datetime.now(UTC), time.monotonic())
-    if verdict.condition is not Condition.UNHEALTHY and not os.access(settings.state, os.W_OK | os.X_OK):
-        return Health(Condition.UNHEALTHY, f"the state directory {settings.state} can no longer be written"), beat
-    return verdict, beat
+    return with_state(health(beat, datetime.now(UTC), time.monotonic()), settings.state), beat
 
 
 def _fields(beat: Beat | None) -> dict[str, object] | None:

@@ -7,12 +7,13 @@ from datetime import datetime
 
 import click
 
+from borgwatch import facts
 from borgwatch.cli.tables import ago, line, seconds, stamp
 from borgwatch.cli.views import now, print_view, view_settings
 from borgwatch.lookback import Lookback
 from borgwatch.notes import DeliveryState, ServiceState
 from borgwatch.settings import Settings
-from borgwatch.status import JobStatus, Status, status
+from borgwatch.status import JobStatus, Status
 
 __all__ = ["command", "read_status", "say_delivery"]
 
@@ -33,10 +34,7 @@ def command(as_json: bool) -> int:
 
 def read_status(past: Lookback, settings: Settings) -> Status:
     """Read what `status` needs."""
-    jobs = past.jobs()
-    last = {place: runs[0] for place in jobs if (runs := past.runs_of(*place, 1))}
-    service, delivery = past.note(ServiceState), past.note(DeliveryState)
-    return status(jobs.values(), last, past.standings(), settings.expect, service, delivery, now())
+    return facts.read_status(past, settings.expect, now())
 
 
 def _show(found: Status) -> None:

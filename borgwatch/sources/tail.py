@@ -146,6 +146,10 @@ class Tree:
         """Tell what a `scan` met that stands in the way, where no batch will tell it."""
         return self._ledger.drain()
 
+    def following(self) -> Iterator[Followed]:
+        """The files that are followed, as the last look showed them."""
+        return (self._states[key] for key in self._states)
+
     def read(self, budget: int, wanted: Wanted | None = None, *, changed: Collection[str] | None = None) -> Batch:
         """Look at the files and read what is new, at most `budget` bytes in all, but at least one longest line.
 
