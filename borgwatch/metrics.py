@@ -46,7 +46,7 @@ class Metric:
     labels: tuple[str, ...] = ()
 
 
-_JOB = ("job", "operation")
+_JOB = ("backup_job", "operation")  # not `job`: that is what Prometheus calls what it scrapes
 METRICS = (
     Metric("borgwatch_build_info", "gauge", "1, labelled with the version that runs.", ("version",)),
     Metric("borgwatch_start_time_seconds", "gauge", "When the service was started."),
@@ -68,8 +68,8 @@ METRICS = (
     Metric("borgwatch_queue_alerts", "gauge", "Alerts that wait for delivery."),
     Metric("borgwatch_queue_oldest_age_seconds", "gauge", "How long the oldest of them has waited; 0 if none does."),
     Metric("borgwatch_sources", "gauge", "Logs that are followed."),
-    Metric("borgwatch_source_unread_bytes", "gauge", "Bytes in the logs of a job that are yet to be read.", ("job",)),
-    Metric("borgwatch_source_lag_seconds", "gauge", "How far reading the logs of a job is behind.", ("job",)),
+    Metric("borgwatch_source_unread_bytes", "gauge", "Bytes in the logs of a job yet to be read.", ("backup_job",)),
+    Metric("borgwatch_source_lag_seconds", "gauge", "How far reading the logs of a job is behind.", ("backup_job",)),
     Metric("borgwatch_lines_total", "counter", "Lines read since the journal was begun."),
     Metric("borgwatch_unclaimed_lines_total", "counter", "Lines that look like trouble and that no rule knows."),
     Metric("borgwatch_rules", "gauge", "Rules in force."),

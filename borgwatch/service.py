@@ -14,6 +14,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from borgwatch import __version__
@@ -21,9 +22,10 @@ from borgwatch.courier import Courier
 from borgwatch.daily import Housekeeping
 from borgwatch.errors import JournalError
 from borgwatch.folding import repetitions
-from borgwatch.heartbeat import Heart, Link, TrueNASState
+from borgwatch.heartbeat import Condition, Health, Heart, Link, TrueNASState, health
 from borgwatch.journal import Journal
 from borgwatch.judge import Judge
+from borgwatch.live import Live, SourceState
 from borgwatch.login import login_for, now
 from borgwatch.matching.load import RuleSet, load_rules
 from borgwatch.matching.matcher import Matcher
@@ -41,6 +43,7 @@ from borgwatch.sources.docker import Containers
 from borgwatch.sources.problems import Problem
 from borgwatch.sources.tail import Tree
 from borgwatch.sources.wake import Waker
+from borgwatch.tally import Tally
 from borgwatch.truenas.apps import AppListener
 from borgwatch.truenas.client import Client
 
@@ -64,14 +67,15 @@ class Service:
     ) -> None:
         self._settings = settings
         self._journal = journal
-        self._report = report
+        self._report = self._tally = Tally(report)
+        self._started = now()
         self._limits = limits or Limits(stalled=settings.stalled_after)
         self._rule_files = RuleFiles(settings.rules, time.monotonic)
         self.rules = rules or load_rules(settings.rules)
         self._containers = Containers(picks_in(settings.sources))
         self._by_root = self._trees()
         self._apps = self._app_outputs()
-        self._memory = DeliveryMemory(journal, report, now)
+        self._memory = DeliveryMemory(journal, self._tally, now)
         self._housekeeping = Housekeeping(journal, settings.keep, settings.keep_size, __version__, now)
         self.pipeline = Pipeline(
             {**self._by_root, **self._apps},
@@ -145,7 +149,7 @@ class Service:
         self._waker = Waker(looked_at, self._settings.poll.total_seconds())
         with contextlib.suppress(JournalError):  # the first step meets it as well, and says so
             self._memory.begin(enabled=self._settings.truenas.enabled)
-        tasks = self._delivery_tasks()
+        tasks = [*self._delivery_tasks(), *self._page_tasks()]
         try:
             await self._watch(self._waker, on_ready, on_caught_up)
         finally:
@@ -170,6 +174,37 @@ class Service:
             self._kept_up("courier", self._courier.run),
             *(self._kept_up(name, listener.run) for name, listener in listeners),
         ]
+
+    def _page_tasks(self) -> list[asyncio.Task[None]]:
+        port = self._settings.web_port
+        if port is None:
+            return []
+        try:
+            from borgwatch.web.server import Server  # noqa: PLC0415 - an extra, and memory for those who want it
+        except ImportError as error:
+            self._report.problem("page.failed", f"{error.name} is missing: pip install 'borgwatch[web]'")
+            return []
+        server = Server(self._settings.web_host, port, self._settings.web_names, self._settings.state, self.live)
+        return [self._kept_up("page", server.run)]
+
+    def live(self) -> Live:
+        """Say what only the running service knows, at this moment."""
+        last = self._heart.last if self._heart is not None else None
+        own_rules = tuple(rule.id for pack in self.rules.packs if not pack.shipped for rule in pack.rules)
+        return Live(
+            __version__, self._started,
+            health(last, now(), time.monotonic()) if last is not None else Health(Condition.UNHEALTHY, "starting"),
+            self._truenas_state(), tuple(self._source_states()), self._tally.events, self._tally.deliveries,
+            len(self.rules.rules), own_rules, self.pipeline.plan.expect,
+        )  # fmt: skip
+
+    def _source_states(self) -> Iterator[SourceState]:
+        for tree in self._by_root.values():
+            for followed in tree.following():
+                unread = max(0, followed.unread)
+                changed = followed.stamp.changed_ns / 1e9 if unread and followed.stamp is not None else None
+                behind = datetime.fromtimestamp(changed, UTC) if changed is not None else None
+                yield SourceState(followed.source, self.pipeline.judge.role_of(followed.source).job, unread, behind)
 
     def _kept_up(self, name: str, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         """Run a task for good: if it breaks on something nobody thought of, it is told and begun again."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import pytest
+import yaml
 
 from borgwatch.deadman import Expectation
 from borgwatch.facts import read_facts
@@ -53,3 +57,66 @@ def test_the_values_are_those_of_the_journal_and_of_the_service(tmp_path: Path) 
     assert (("host-4", "backup", "success"), 1.0) in samples["borgwatch_last_run_outcome"]
     success = dict(samples["borgwatch_last_success_timestamp_seconds"])["host-4", "backup"]
     assert dict(samples["borgwatch_due_timestamp_seconds"])["host-4", "backup"] == success + 26 * 3600
+
+
+ROOT = Path(__file__).resolve().parents[1]
+NAMES = {metric.name for metric in METRICS}
+
+
+def expressions() -> list[str]:
+    """All that the examples ask Prometheus for."""
+    rules = yaml.safe_load((ROOT / "examples" / "prometheus" / "alerts.yml").read_text())
+    dashboard = json.loads((ROOT / "examples" / "grafana" / "borgwatch.json").read_text())
+    found = [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
+    return found + [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+
+
+@pytest.mark.parametrize("expression", expressions())
+def test_the_examples_ask_for_metrics_and_labels_that_there_are(expression: str) -> None:
+    asked = set(re.findall(r"borgwatch_\w+", expression))
+    assert asked <= NAMES or expression.startswith("up")
+    labels = {label for metric in METRICS if metric.name in asked for label in metric.labels}
+    assert set(re.findall(r"[{,]\s*(\w+)\s*=~?", expression)) <= labels | {"job"}
+    assert expression.count("(") == expression.count(")")
+
+
+def test_the_alert_rules_have_what_prometheus_wants() -> None:
+    rules = yaml.safe_load((ROOT / "examples" / "prometheus" / "alerts.yml").read_text())
+    for group in rules["groups"]:
+        assert group.keys() == {"name", "rules"}
+        for rule in group["rules"]:
+            assert rule.keys() <= {"alert", "expr", "for", "labels", "annotations"}
+            assert re.fullmatch(r"[A-Z]\w+", rule["alert"])
+            assert re.fullmatch(r"\d+[smhd]", rule.get("for", "1m"))
+            assert rule["labels"]["severity"] in {"info", "warning", "critical"}
+            named = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
+            known = {label for metric in METRICS if metric.name in rule["expr"] for label in metric.labels}
+            assert named <= known | {"instance"}, rule["alert"]
+
+
+def test_the_panels_of_the_dashboard_lie_side_by_side() -> None:
+    dashboard = json.loads((ROOT / "examples" / "grafana" / "borgwatch.json").read_text())
+    taken: set[tuple[int, int]] = set()
+    for panel in dashboard["panels"]:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert max(x for x, _ in cells) < 24
+        assert not cells & taken
+        taken |= cells
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+def test_every_metric_is_documented_and_no_other() -> None:
+    rows = re.findall(
+        r"^\| `(borgwatch_\w+)` \| (\w+) \| (.*?) \| (.*?) \|$",
+        (ROOT / "docs" / "metrics.md").read_text(),
+        re.MULTILINE,
+    )
+    assert rows == [
+        (metric.name, metric.kind, ", ".join(f"`{label}`" for label in metric.labels), metric.help)
+        for metric in METRICS
+    ]

@@ -1,0 +1,109 @@
+"""The status page, written from an `Overview`. No script, nothing from elsewhere; every text is masked and escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from functools import cache
+from importlib import resources
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from borgwatch.cli.tables import ago, safe, seconds, size, stamp
+from borgwatch.heartbeat import Link
+from borgwatch.history import Row
+from borgwatch.overview import Day, Overview, outcomes_of
+from borgwatch.web.drawing import CELL, Chart, cells, chart
+
+__all__ = ["page", "style"]
+
+_SHAPES = {
+    "ok": "success", "success": "success", "recovered": "success", "warning": "warning", "skipped": "skipped",
+    "failure": "failure", "failing": "failure", "stalled": "stalled", "missed": "missed", "overdue": "missed",
+}  # fmt: skip
+_ALERTS = {
+    "raised": "shown under the bell, read back",
+    "waiting": "not delivered yet",
+    "mailed": "mailed; nobody can say whether it arrived",
+}
+_LINKS = {
+    Link.OFF: "TrueNAS is not told.",
+    Link.UNUSABLE: "TrueNAS cannot be told: its address or key is missing.",
+    Link.AWAY: "There is no session with TrueNAS.",
+}
+_CHARTS: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
+    ("Duration", "duration", seconds),
+    ("Size", "original_size", size),
+)
+_MOST_POINTS = 91
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("borgwatch.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.globals.update(
+        safe=safe, stamp=stamp, ago=ago, seconds=seconds, size=size, iso=datetime.isoformat, calendar=_calendar,
+        shape=lambda word: _SHAPES.get(word, "none"), days_text=_days_text, charts=_charts, open_table=_open_table,
+        alert_words=_ALERTS, cell=CELL,
+    )  # fmt: skip
+    return environment
+
+
+def page(shown: Overview) -> str:
+    """Write the page."""
+    word = shown.verdict.partition(":")[0]
+    live = shown.live
+    rung = live.truenas.rung if live.truenas.link is Link.CONNECTED else ""
+    told = {"alert": "Alerts are delivered and read back.", "mail": "Alerts go out as mails.", "": ""}
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            page=shown, word=word, verdict=safe(shown.verdict, 1000),
+            service=f"The service is {live.health.condition}: {safe(live.health.reason)}.",
+            delivery=_LINKS.get(live.truenas.link) or told.get(rung, "Nothing can be delivered."),
+        )
+    )  # fmt: skip
+
+
+@cache
+def style() -> bytes:
+    """Read the style sheet."""
+    return (resources.files("borgwatch.web") / "templates" / "style.css").read_bytes()
+
+
+def _open_table(name: str, columns: Iterable[str]) -> Markup:
+    """Open a table in a frame that scrolls by itself, and can be reached by keyboard."""
+    heads = Markup("").join(Markup('<th scope="col">{}</th>').format(column) for column in columns)
+    return Markup(
+        '<div class="scroll" role="region" aria-label="{}" tabindex="0"><table><thead><tr>{}</tr></thead><tbody>'
+    ).format(name, heads)
+
+
+def _calendar(days: Sequence[Day]) -> Markup:
+    """Draw the cells of a calendar: dates and fixed words alone, put together here because there are many."""
+    drawn = []
+    for one in cells(days):
+        day = one.day
+        runs = f" ({day.runs} runs)" if day.runs > 1 else ""
+        drawn.append(
+            f'<use href="#s-{day.outcome or "none"}" x="{one.x + 1}" y="{one.y + 1}" width="10" height="10">'
+            f"<title>{day.date}: {day.outcome or 'nothing ran'}{runs}</title></use>"
+        )
+    return Markup("\n".join(drawn))  # noqa: S704 - nothing in it comes from outside: `Day.outcome` is one of ours
+
+
+def _days_text(days: Sequence[Day]) -> str:
+    """Say in words what a calendar shows."""
+    counts = outcomes_of(days)
+    return ", ".join(f"{count} days {word or 'without a run'}" for word, count in counts.items())
+
+
+def _charts(rows: Sequence[Row]) -> Iterator[tuple[str, Chart, Callable[[float | None], str]]]:
+    for title, what, write in _CHARTS:
+        values = [float(value) for row in rows if (value := getattr(row, what)) is not None]
+        if (line := chart(values[-_MOST_POINTS:])) is not None:
+            yield title, line, write
