@@ -55,7 +55,8 @@ COPY --from=builder /opt/borgwatch /opt/borgwatch
 
 ENV PATH=/opt/borgwatch/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    BORGWATCH_WEB_HOST=0.0.0.0
 
 # The user "apps" of TrueNAS. A number, so that engines can see that it is not root; no name or home is needed.
 USER 568:568

@@ -1,0 +1,69 @@
+"""The page of the real process: there when a port is set, and no harm to the watching when it cannot be had."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from tests.process import ROOT, running
+
+LOCKED = (ROOT / "tests" / "data" / "borg-logs" / "borg-1.4.5" / "create-lock-timeout.stderr").read_bytes()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "watch" / "nas").mkdir(parents=True)
+    return {
+        "BORGWATCH_WATCH": str(tmp_path / "watch"), "BORGWATCH_STATE": str(tmp_path / "state"),
+        "BORGWATCH_RULES": str(tmp_path / "rules"), "BORGWATCH_RUN": str(tmp_path),
+    }  # fmt: skip
+
+
+def get(port: int, path: str) -> str:
+    with urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        return str(answer.read(), "utf-8")
+
+
+async def test_the_page_and_the_metrics_show_what_the_process_sees(settings: dict[str, str], tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    async with running({**settings, "BORGWATCH_WEB_PORT": str(port)}) as service:
+        (tmp_path / "watch" / "nas" / "backup.log").write_bytes(LOCKED)
+        await service.line_with("run.finished", "outcome=failure")
+        await asyncio.sleep(1.1)  # what was read a second ago is shown again
+        page = await asyncio.to_thread(get, port, "/")
+        assert "broken now: nas backup" in page
+        assert "TrueNAS is not told" in page
+        metrics = await asyncio.to_thread(get, port, "/metrics")
+        assert 'borgwatch_events_total{event="backup.failure"} 1.0' in metrics
+        assert 'borgwatch_consecutive_failures{backup_job="nas",operation="backup"} 1.0' in metrics
+        assert json.loads(await asyncio.to_thread(get, port, "/healthz"))["condition"] in ("healthy", "degraded")
+        assert await service.end() == 0
+
+
+async def test_a_port_that_is_taken_is_told_and_the_watching_goes_on(settings: dict[str, str], tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        async with running({**settings, "BORGWATCH_WEB_PORT": str(taken.getsockname()[1])}) as service:
+            assert "BORGWATCH_WEB_PORT" in await service.line_with("page.broken", "cannot listen")
+            (tmp_path / "watch" / "nas" / "backup.log").write_bytes(LOCKED)
+            await service.line_with("run.finished", "outcome=failure")
+
+
+async def test_without_a_port_nothing_listens_and_nothing_is_loaded(settings: dict[str, str]) -> None:
+    async with running(settings) as service:
+        maps = Path(f"/proc/{service.process.pid}/net/tcp").read_text()
+        inodes = {
+            Path(f"/proc/{service.process.pid}/fd/{fd.name}")
+            for fd in Path(f"/proc/{service.process.pid}/fd").iterdir()
+        }
+        sockets = {str(link.readlink()) for link in inodes if link.exists() or link.is_symlink()}
+        listening = [line.split()[9] for line in maps.splitlines()[1:] if line.split()[3] == "0A"]
+        assert not {f"socket:[{inode}]" for inode in listening} & sockets
