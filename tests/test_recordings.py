@@ -122,6 +122,7 @@ def test_the_index_names_every_version() -> None:
     assert {recording.tool for recording in RECORDINGS} == {
         "borg-1.1.18",
         "borg-1.2.4",
+        "borg-1.2.9",
         "borg-1.4.5",
         "borg-2.0.0b21",
         "borg-2.0.0b25",
