@@ -56,6 +56,8 @@ _VERBS: Mapping[str, str] = {
 }
 _VAGUE = 5
 """Evidence of less weight says that something broke, but not what."""
+_LONGEST = 1e9
+"""Seconds that a run may last: 31 years."""
 _SILENT = frozenset({("delete", Outcome.SUCCESS), ("delete", Outcome.WARNING)})
 """Outcomes of housekeeping that nobody wants to hear of."""
 
@@ -84,7 +86,7 @@ def event_of_signal(signal: Signal) -> Event:
         time=signal.seen_at,
         rule=signal.rule,
         source=signal.source,
-        fields=_with_next_step(signal.captured, signal.next_step),
+        fields=_with_next_step(_sane(signal.captured), signal.next_step),
         past=signal.past,
     )
 
@@ -100,6 +102,7 @@ def event_of_run(run: Run) -> Event | None:
     fields: dict[str, FieldValue] = dict(run.fields)
     if (span := _seconds(fields.pop("borg_duration", None))) is not None:
         fields["duration"] = span
+    fields = _sane(fields)
     elapsed = (run.ended - run.started).total_seconds()
     if elapsed > 0:  # lines without a time that were read at once tell nothing of it
         fields.setdefault("duration", round(elapsed, 3))
@@ -121,6 +124,13 @@ def event_of_run(run: Run) -> Event | None:
         fields=_with_next_step(fields, told.next_step if told else ""),
         past=run.past,
     )
+
+
+def _sane(fields: Mapping[str, FieldValue]) -> dict[str, FieldValue]:
+    """Leave out a duration that no run has: a log may write any number there, and one that is none."""
+    duration = fields.get("duration")
+    is_sane = not isinstance(duration, int | float) or 0 <= duration <= _LONGEST
+    return {name: value for name, value in fields.items() if is_sane or name != "duration"}
 
 
 def _seconds(text: FieldValue) -> float | None:

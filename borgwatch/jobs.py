@@ -18,6 +18,8 @@ __all__ = ["JobState", "is_echo", "learn", "recovery"]
 _ONE_RUN = frozenset({Outcome.SUCCESS, Outcome.WARNING, Outcome.FAILURE, Outcome.STALLED})
 _A_MOMENT = timedelta(minutes=2)
 _TROUBLE = frozenset({Outcome.FAILURE, Outcome.STALLED})
+_OWN = frozenset({"failures", "failing_since", "recovered_after", "reminder"})
+"""Fields that say what the past tells: no line and no rule can say it in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ def learn(state: JobState, event: Event, now: datetime) -> tuple[JobState, Event
     Only a success counts as one: a warning or a run that was skipped is none. A last success that lies in the future
     was learnt while the clock was wrong, and gives way.
     """
+    if not _OWN.isdisjoint(event.fields):
+        event = replace(event, fields={name: value for name, value in event.fields.items() if name not in _OWN})
     if event.outcome not in _ONE_RUN:
         return state, event
     fields: dict[str, FieldValue] = {}

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from borgwatch.matching.load import SUFFIXES
+from borgwatch.matching.load import is_rule_file
 
 __all__ = ["RuleFiles"]
 
@@ -48,7 +48,7 @@ class RuleFiles:
         for directory in self._directories:
             try:
                 with os.scandir(directory) as entries:
-                    found.extend(_facts(entry) for entry in entries if entry.name.endswith(SUFFIXES))
+                    found.extend(_facts(entry) for entry in entries if is_rule_file(entry.name))
             except OSError:
                 continue  # that it cannot be read is told when it is read
         return tuple(sorted(found))

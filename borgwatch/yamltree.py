@@ -28,6 +28,7 @@ SequenceNode = yaml.SequenceNode
 T = TypeVar("T")
 
 _MAX_BYTES = 1 << 20
+_TOO_LARGE = f"the file is larger than {_MAX_BYTES >> 20} MiB"
 _MAX_NODES = 50_000
 _MAX_DEPTH = 50
 _INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
@@ -39,9 +40,10 @@ _FALSE = frozenset({"false", "no", "off"})
 
 def nearest(word: str, known: Collection[str]) -> str:
     """Name the known word that `word` was probably meant to be: ` (did you mean 'x'?)`, or all, or nothing."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    spelt = {name.casefold(): name for name in known}
+    close = difflib.get_close_matches(word.casefold(), spelt, n=1, cutoff=0.6)
     if close:
-        return f" (did you mean {close[0]!r}?)"
+        return f" (did you mean {spelt[close[0]]!r}?)"
     return f" (known: {', '.join(sorted(known))})" if known and len(known) <= _MAX_SHOWN else ""
 
 
@@ -70,45 +72,39 @@ class Document:
         """Parse `text`; a syntax error is the document's one problem."""
         document = cls(name)
         if len(text) > _MAX_BYTES:
-            document.problems.append(f"{name}:1:1: the file is larger than {_MAX_BYTES >> 20} MiB")
+            document.problems.append(f"{name}:1:1: {_TOO_LARGE}")
             return document
         try:
             document.root = _compose(text)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             place = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
-            document.problems.append(f"{name}:{place}: not valid YAML: {error.problem or error.context}")
+            what = "" if isinstance(error, _RefusedError) else "not valid YAML: "
+            document.problems.append(f"{name}:{place}: {what}{error.problem or error.context}")
+        except yaml.reader.ReaderError as error:
+            before = text[: error.position]
+            place = f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+            document.problems.append(f"{name}:{place}: not valid YAML: {str(error).splitlines()[0]}")
         except (yaml.YAMLError, RecursionError, ValueError) as error:
             document.problems.append(f"{name}:1:1: not valid YAML: {str(error).splitlines()[0]}")
-        if document.root is not None:
-            document._refuse_aliases()
         return document
 
     @classmethod
     def load(cls, path: Path) -> Document:
         """Read and parse a file; that it cannot be read is its one problem."""
         try:
-            with path.open(encoding="utf-8-sig") as file:
-                return cls.parse(file.read(_MAX_BYTES + 1), str(path))
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-            return cls(str(path), problems=[f"{path}:1:1: cannot be read: {reason}"])
-
-    def _refuse_aliases(self) -> None:
-        """Aliases could make a small file unfold without end; nothing here needs them."""
-        seen: set[int] = set()
-        pending = [self.root] if self.root is not None else []
-        while pending:
-            node = pending.pop()
-            if id(node) in seen or len(seen) > _MAX_NODES:
-                self.fault(node, "aliases (&name, *name) and files of this size are not supported: write it out")
-                self.root = None
-                return
-            seen.add(id(node))
-            if isinstance(node, yaml.MappingNode):
-                pending.extend(part for pair in node.value for part in pair)
-            elif isinstance(node, yaml.SequenceNode):
-                pending.extend(node.value)
+            with path.open("rb") as file:
+                data = file.read(_MAX_BYTES + 1)
+        except OSError as error:
+            return cls(str(path), problems=[f"{path}:1:1: cannot be read: {error.strerror}"])
+        if len(data) > _MAX_BYTES:
+            return cls(str(path), problems=[f"{path}:1:1: {_TOO_LARGE}"])
+        try:
+            return cls.parse(data.decode("utf-8-sig"), str(path))
+        except UnicodeDecodeError as error:
+            before = error.object[: error.start]
+            place = f"{before.count(10) + 1}:{len(before) - before.rfind(10)}"
+            return cls(str(path), problems=[f"{path}:{place}: cannot be read: not UTF-8 text"])
 
     def fault(self, node: Node | None, what: str) -> None:
         """Note that something is wrong at `node`."""
@@ -205,38 +201,47 @@ class Document:
         return word
 
 
-class _TooDeepError(yaml.MarkedYAMLError):
-    """More levels than anybody writes by hand."""
+class _RefusedError(yaml.MarkedYAMLError):
+    """What YAML knows and a rule or settings file may not hold."""
 
 
 def _compose(text: str) -> Node | None:
     """Make nodes of text with libyaml, which is ten times as fast; what it refuses, PyYAML's own parser explains.
 
-    The composers recurse, and libyaml's without a limit, so the depth is looked at first.
+    The composers recurse, and libyaml's without a limit; they forget tags and names; and aliases make a small file
+    unfold without end. So all of that is looked for first.
     """
     if yaml.__with_libyaml__:
         try:
-            _refuse_depth(text, yaml.CSafeLoader)
+            _look_through(text, yaml.CSafeLoader)
             return yaml.compose(text, Loader=yaml.CSafeLoader)
-        except _TooDeepError:
+        except _RefusedError:
             raise
         except (yaml.YAMLError, ValueError):
             pass
-    _refuse_depth(text, yaml.SafeLoader)
+    _look_through(text, yaml.SafeLoader)
     return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
-def _refuse_depth(text: str, loader: type[yaml.SafeLoader | yaml.CSafeLoader]) -> None:
-    depth = 0
+def _look_through(text: str, loader: type[yaml.SafeLoader | yaml.CSafeLoader]) -> None:
+    depth = nodes = 0
     for event in yaml.parse(text, Loader=loader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        nodes += isinstance(event, yaml.NodeEvent)
         if depth > _MAX_DEPTH:
-            at = event.start_mark
-            mark = yaml.Mark("", 0, at.line, at.column, None, 0) if at else None
-            raise _TooDeepError(problem=f"nested more than {_MAX_DEPTH} levels deep", problem_mark=mark)
+            raise _refused(event, f"nested more than {_MAX_DEPTH} levels deep")
+        if nodes > _MAX_NODES:
+            raise _refused(event, f"it holds more than {_MAX_NODES} keys and values: make several files of it")
+        if getattr(event, "anchor", None) is not None:
+            raise _refused(event, "aliases (&name, *name) are not supported: text that begins so stands in quotes")
+        if getattr(event, "tag", None) is not None:
+            raise _refused(event, "tags (!name) are not supported: text that begins with ! stands in quotes")
+
+
+def _refused(event: yaml.Event, why: str) -> _RefusedError:
+    at = event.start_mark
+    return _RefusedError(problem=why, problem_mark=yaml.Mark("", 0, at.line, at.column, None, 0) if at else None)
 
 
 def _kind(node: Node | None) -> str:

@@ -20,6 +20,7 @@ from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
 from borgwatch.pipeline import LEAST_BUDGET, MOST_BUDGET, Pipeline, Plan, Step, _next_budget
 from borgwatch.policy import EventFilter
+from borgwatch.report import LogReport
 from borgwatch.roles import Roles
 from borgwatch.runs import Limits
 from borgwatch.sources.tail import Tree
@@ -448,3 +449,46 @@ def test_a_record_that_the_wrapper_keeps_beside_its_output_tells_nothing_twice(w
             history.write(f"{at + later:%Y-%m-%dT%H:%M:%S}+0000 {title}\n")
         world.step(later + timedelta(seconds=5))
     assert world.names() == ["backup.success"] * 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "0001-01-01T00:00:00+14:00 terminating with error status, rc 2",
+        "9999-12-31T23:59:59-14:00 terminating with error status, rc 2",
+        '{"time": -62135596800, "levelname": "ERROR", "message": "terminating with error status, rc 2"}',
+    ],
+)
+def test_no_time_in_a_line_can_stop_the_watching(world: World, line: str) -> None:
+    """A step that breaks reads the same line again, for good: one line would blind borgwatch to all others."""
+    world.step()
+    world.write(line + "\n")
+
+    assert [event.time for event in world.step().events] == [START]
+
+
+@pytest.mark.parametrize("says", ["emit: backup.failure", "run: end, operation: backup, outcome: failure"])
+@pytest.mark.parametrize(
+    ("field", "number"),
+    [("failures", "3"), ("failing_since", "3"), ("reminder", "1"), ("duration", "nan"), ("duration", "1e308")],
+)
+def test_no_field_that_a_rule_takes_from_a_line_can_stop_the_watching(
+    world: World, tmp_path: Path, field: str, number: str, says: str
+) -> None:
+    """What only the past can tell is not taken from a line; a duration that none is, is left out."""
+    read = "int" if number.isdigit() else "float"
+    (tmp_path / "own.yaml").write_text(
+        "schema: 1\npack: own\nrules:\n"
+        f"  - {{id: odd, match: {{text|re: 'took (?P<n>\\S+)'}}, {says}, set: {{{field}: '{{n|{read}}}'}}}}\n"
+    )
+    world.matcher = Matcher(load_rules([tmp_path]).rules)
+    world.restart()
+    world.step()
+    report = LogReport()
+    for _ in range(3):
+        world.write(f"took {number}\n")
+        step = world.step(timedelta(hours=1))
+        report.step(step)
+        assert [event.name for event in step.events] == ["backup.failure"]
+
+    assert [step.alerts[0].renotify, world.journal.jobs()["nas", "backup"].failures] == [False, 3]

@@ -101,7 +101,7 @@ def _run() -> NoReturn:
         sys.exit(130)
     except BorgwatchError as error:
         for line in str(error).splitlines():
-            click.echo(f"borgwatch: {redact(line)}", err=True)
+            click.echo(f"borgwatch: {one_line(redact(line))}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(1)

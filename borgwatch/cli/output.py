@@ -53,8 +53,9 @@ def event_json(event: Event) -> dict[str, Any]:
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """Print one object on one line."""
-    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+    r"""Print one object on one line; what could move a cursor or turn the text stands as `\u` and its number."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    click.echo("".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text))
 
 
 def say_error(text: str) -> None:

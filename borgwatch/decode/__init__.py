@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from borgwatch.decode.json_lines import record_from_object, trailing_object
 from borgwatch.decode.prefix import split_prefix
@@ -18,6 +19,9 @@ __all__ = ["decode"]
 
 # A line of `--list` or `--progress` ends with the name of a file, and a file can be called like a JSON object.
 _ENDS_WITH_A_NAME = re.compile(r"[AMUCEdbchsfix+?-] |[\d.]+ [kMGTP]?B O ")
+
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+"""No time in a log is older: what lies at the beginning of the calendar cannot even be told in another zone."""
 
 
 def decode(line: Line, job: str) -> Record:
@@ -39,6 +43,9 @@ def decode(line: Line, job: str) -> Record:
             time=record.time or prefix.time,
             zoned=record.time is not None or prefix.zoned,
         )
-    if line.written_at is not None and (record.time is None or not record.zoned):
-        return replace(record, time=line.written_at, zoned=True)  # whoever wrote it down knew the time and the zone
+    if record.time is not None and record.time < _FIRST:
+        record = replace(record, time=None, zoned=False)
+    written_at = line.written_at if line.written_at is not None and line.written_at >= _FIRST else None
+    if written_at is not None and (record.time is None or not record.zoned):
+        return replace(record, time=written_at, zoned=True)  # whoever wrote it down knew the time and the zone
     return record

@@ -6,6 +6,7 @@ mapping mean all-of. `holds` tests a record and adds the named groups of `re` pa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -142,9 +143,10 @@ def as_number(value: FieldValue) -> float | None:
     if isinstance(value, str) and value.upper() in Level.__members__:
         return float(Level[value.upper()])
     try:
-        return float(value) if value is not None else None
+        number = float(value) if value is not None else math.nan
     except (ValueError, OverflowError):
         return None
+    return None if math.isnan(number) else number
 
 
 COMPARISONS: Mapping[str, Callable[[str, str], bool]] = {

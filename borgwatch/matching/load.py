@@ -7,6 +7,7 @@ left out whole and every fault in it is told, so that the sound files go on work
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -17,10 +18,14 @@ from borgwatch.matching.read_pack import Base, read_pack
 from borgwatch.matching.rules import Pack, Rule
 from borgwatch.yamltree import Document, nearest
 
-__all__ = ["SUFFIXES", "RuleSet", "load_rules", "parse_pack", "shipped_rules_dir"]
+__all__ = ["RuleSet", "is_rule_file", "load_rules", "parse_pack", "shipped_rules_dir"]
 
-SUFFIXES = (".yaml", ".yml")
-"""What the names of rule files end in."""
+_SUFFIXES = (".yaml", ".yml")
+
+
+def is_rule_file(name: str) -> bool:
+    """Say whether a file of this name holds rules; hidden ones are what editors and file servers leave behind."""
+    return name.endswith(_SUFFIXES) and not name.startswith(".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ def load_rules(user_dirs: Iterable[Path] = (), *, shipped: Path | None = None) -
 
 def _load_dir(directory: Path, problems: list[str], bases: dict[str, Base], *, shipped: bool) -> list[Pack]:
     try:
-        files = sorted(path for path in directory.iterdir() if path.suffix in SUFFIXES and path.is_file())
+        files = sorted(path for path in directory.iterdir() if is_rule_file(path.name) and not path.is_dir())
     except FileNotFoundError:
         files = []
     except OSError as error:
@@ -63,7 +68,7 @@ def _load_dir(directory: Path, problems: list[str], bases: dict[str, Base], *, s
         files = []
     packs = []
     for path in files:
-        document = Document.load(path)
+        document = _document(path)
         known = dict(bases)
         pack = read_pack(document, known)
         problems.extend(document.in_order())
@@ -71,6 +76,15 @@ def _load_dir(directory: Path, problems: list[str], bases: dict[str, Base], *, s
             packs.append(replace(pack, shipped=shipped))
             bases.update(known)
     return packs
+
+
+def _document(path: Path) -> Document:
+    """Read a file, but no pipe or device: one would never end."""
+    try:
+        is_regular = stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        is_regular = True  # opening it tells why not
+    return Document.load(path) if is_regular else Document(str(path), problems=[f"{path}:1:1: it is no regular file"])
 
 
 def _merge(shipped: list[Pack], user: list[Pack], problems: list[str]) -> tuple[Rule, ...]:

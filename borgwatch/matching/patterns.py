@@ -11,6 +11,8 @@ it for nearly every pattern. docs/decisions.md has the measurements.
 
 from __future__ import annotations
 
+import re
+
 import re2
 
 __all__ = ["MAX_SOURCE", "MAX_STEPS", "Pattern", "PatternError", "literal"]
@@ -21,6 +23,7 @@ _MAX_COST = 3 << 20
 """Steps that one search may cost at worst: about 40 ms."""
 _GROUPS_OF_A_STEP = 4
 """So many groups make a step twice as dear."""
+_NAMED = re.compile(r"(?<!\\)\(\?P?<(\w+)>")
 MAX_SOURCE = 10_000
 """Characters of a pattern as it is written."""
 _MAX_MEMORY = 8 << 20
@@ -61,6 +64,9 @@ class Pattern:
         if len(source) > MAX_SOURCE:
             raise PatternError(f"it is longer than {MAX_SOURCE} characters")
         capturing = _compile(source, _CAPTURE)
+        names = _NAMED.findall(source)
+        if len(names) > len(set(names)):
+            raise PatternError("a group of the same name stands twice, and only the first would be taken")
         self.groups: tuple[str, ...] = tuple(capturing.groupindex)
         self._capture = capturing if self.groups else None
         self._find = _compile(source, _FIND)

@@ -21,6 +21,8 @@ _MAX_PARTS = 300
 """Conditions that one rule may come to, those that it uses included."""
 _MAX_PIECE = 2000
 _MAX_SHOWN = 100
+_PARTS = ("re", "contains", "startswith", "endswith")
+"""Comparisons with a part of the text: every text has an empty part."""
 _NOTHING = AnyOf(())
 _PIECE = re.compile(r"%\{([^{}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][\w-]*\Z")
@@ -132,14 +134,20 @@ class ConditionReader:
         if comparison == "exists":
             exists = document.boolean(node, f"{name}|exists")
             return FieldTest(name, comparison, ("true" if exists else "false",))
-        texts = document.one_or_many(node, lambda item: document.text(item, key))
-        if not texts:
-            document.fault(node, f"{key!r} is compared with nothing")
+        texts = self._texts(node, key, comparison)
         if comparison == "re":
             return FieldTest(name, comparison, self._patterns(node, texts, names))
         if comparison in NUMERIC:
             self._require_numbers(node, key, texts)
         return FieldTest(name, comparison, texts, cased="cased" in modifiers)
+
+    def _texts(self, node: Node, key: str, comparison: str) -> tuple[str, ...]:
+        texts = self.document.one_or_many(node, lambda item: self.document.text(item, key))
+        if not texts:
+            self.document.fault(node, f"{key!r} is compared with nothing")
+        if comparison in _PARTS and "" in texts:
+            self.document.fault(node, f"{key!r} asks for nothing: it would match every line")
+        return texts
 
     def _require_numbers(self, node: Node, key: str, texts: Iterable[str]) -> None:
         for text in texts:

@@ -41,6 +41,8 @@ __all__ = ["Base", "read_pack"]
 _Entries = Mapping[str, Node]
 _OWN = ("id", "description", "extends", "match", "enabled", "samples")
 """Keys that no rule inherits (`match` apart, see above)."""
+_OFF = frozenset({"id", "description", "enabled"})
+"""What switches off a shipped rule; with more, it is a rule by itself, which must be sound although it rests."""
 _OF_RUNS = ("run", "operation", "outcome", "weight")
 _OF_EVENTS = ("emit", "fold")
 
@@ -63,7 +65,7 @@ def read_pack(document: Document, bases: dict[str, Base]) -> Pack | None:
     entries = _mapping(document, document.root, "a rule file", PACK)
     if "schema" in entries and document.text(entries["schema"], "schema") != SCHEMA_VERSION:
         document.fault(entries["schema"], f"this borgwatch reads schema: {SCHEMA_VERSION}")
-    name = document.text(entries["pack"], "pack") if "pack" in entries else None
+    name = _name(document, entries["pack"], "pack") if "pack" in entries else None
     reader = _PackReader(document, name or "?", bases)
     if "define" in entries:
         reader.conditions.define(entries["define"])
@@ -87,6 +89,14 @@ def _mapping(document: Document, node: Node, what: str, keys: Keys) -> _Entries:
     entries = document.mapping(node, what, tuple(keys))
     document.require(node, entries, required(keys), what)
     return entries
+
+
+def _name(document: Document, node: Node, what: str) -> str | None:
+    """Read a name that can be shown on one line."""
+    name = document.text(node, what)
+    if name is not None and not (name.strip() and name.isprintable()):
+        document.fault(node, f"{what} must be a name, not {name!r}")
+    return name
 
 
 def _without_contradiction(entries: _Entries, layer: _Entries) -> dict[str, Node]:
@@ -144,12 +154,12 @@ class _PackReader:
         own = _mapping(document, node, "a rule", RULE)
         if "id" not in own:
             return
-        rule_id = f"{self.pack}.{document.text(own['id'], 'id')}"
+        rule_id = f"{self.pack}.{_name(document, own['id'], 'id')}"
         if rule_id in self._ids:
             document.fault(own["id"], f"the id {rule_id!r} stands twice in this file")
         self._ids.add(rule_id)
         enabled = document.boolean(own["enabled"], "enabled") if "enabled" in own else True
-        if enabled is False:
+        if enabled is False and own.keys() <= _OFF:
             self.disabled[rule_id] = document.place(own["id"])
             return
         base = self._base(own["extends"]) if "extends" in own else None
@@ -160,7 +170,10 @@ class _PackReader:
         names = {*BUILT_IN_FIELDS}
         when = self._when(node, rule_id, own, base, names)
         rule = self._rule(node, rule_id, entries, self._in_scope(when), names)
-        if len(document.problems) == before:
+        if len(document.problems) == before and enabled is False:  # a rule of the user's own that rests, or
+            if rule_id in self.bases:  # one of the shipped ones, with all that it says
+                self.disabled[rule_id] = document.place(own["id"])
+        elif len(document.problems) == before:
             self.rules.append(rule)
             self.bases[rule_id] = Base(entries, when, frozenset(names))
 

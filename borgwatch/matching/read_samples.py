@@ -22,6 +22,8 @@ def read_samples(document: Document, samples: Node) -> Iterable[Sample]:
         lines = document.one_or_many(
             parts["line"] if "line" in parts else parts["lines"], lambda item: document.text(item, "a line")
         )
+        if not lines:
+            document.fault(node, "a sample has no line")
         hits = document.boolean(parts["hits"], "hits") if "hits" in parts else True
         event = _expected_event(document, parts["event"]) if "event" in parts else {}
         source, job = (document.text(parts[key], key) if key in parts else None for key in ("source", "job"))

@@ -132,7 +132,7 @@ RULE: Keys = {
     "next": Key("a template for what the user may do about it", _TEXT),
     "cooldown": Key("after it was told, the same event of the same job is told again only after this span", _SPAN),
     "fold": Key("with `emit`: repeated events within this span become one, with their count", _SPAN),
-    "enabled": Key("`false` switches off the shipped rule of this pack and id", _BOOLEAN),
+    "enabled": Key("`false` switches off the shipped rule of this pack and id, or this rule", _BOOLEAN),
     "samples": Key("lines, and what must come of them", _list_of(_ref("sample"))),
 }  # fmt: skip
 """The keys of a rule."""

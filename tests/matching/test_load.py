@@ -11,6 +11,8 @@ from borgwatch.matching.load import RuleSet, load_rules, parse_pack, shipped_rul
 from borgwatch.matching.patterns import Pattern, PatternError
 from borgwatch.samples import run_samples
 
+TAGS = "tags (!name) are not supported: text that begins with ! stands in quotes"
+NOTHING = "asks for nothing: it would match every line"
 HEAD = "schema: 1\npack: mine\nrules:\n"
 
 
@@ -34,8 +36,27 @@ MODIFIERS = "cased, contains, endswith, exists, gt, gte, in, is, lt, lte, re, st
         ("schema: 1\npack: [\n", "3:1: not valid YAML: expected the node content, but found '<stream end>'"),
         ("a: b: c\n", "1:5: not valid YAML: mapping values are not allowed here"),
         ("a: 1\n---\nb: 2\n", "2:1: not valid YAML: but found another document"),
-        ("a: *nobody\n", "1:4: not valid YAML: found undefined alias 'nobody'"),
-        ("a: \x00\n", "1:1: not valid YAML: unacceptable character #x0000: special characters are not allowed"),
+        ("a: *nobody\n", None),
+        ("a: &x text\n", None),
+        (
+            "a: 1\nb: !fire in the hall\n",
+            "2:4: tags (!name) are not supported: text that begins with ! stands in quotes",
+        ),
+        (
+            "a: !!python/object:os.system x\n",
+            "1:4: tags (!name) are not supported: text that begins with ! stands in quotes",
+        ),
+        ("a: 1\nb: x\x00\n", "2:5: not valid YAML: unacceptable character #x0000: special characters are not allowed"),
+        ("schema: 1\npack:\nrules: []\n", "2:6: pack must be a name, not ''"),
+        (HEAD + rule(name='"a\\n"'), "4:9: id must be a name, not 'a\\n'"),
+        (
+            HEAD + rule(match="{text|contains: [x, '']}"),
+            f"5:28: 'text|contains' {NOTHING}",
+        ),
+        (HEAD + rule(match="{text|re: ''}"), f"5:22: 'text|re' {NOTHING}"),
+        (HEAD + rule(match="{n|gt: nan}"), "5:19: 'n|gt' compares numbers, and 'nan' is none"),
+        (HEAD + rule("    level: error\n"), "7:12: level cannot be 'error' (did you mean 'ERROR'?)"),
+        (HEAD + rule("    samples: [{lines: []}]\n"), "7:15: a sample has no line"),
         ("schema: 2\npack: p\nrules: []\n", "1:9: this borgwatch reads schema: 1"),
         ("schema: 1\nrules: []\n", "1:1: a rule file must say pack:"),
         ("schema: 1\npack: p\nruls: []\n", "3:1: unknown key 'ruls' in a rule file (did you mean 'rules'?)"),
@@ -143,7 +164,7 @@ def test_an_alias_bomb_is_refused() -> None:
     levels = "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]\n" for n in range(1, 20))
 
     assert problems("l0: &l0 [x]\n" + levels) == [
-        "mine.yaml:1:5: aliases (&name, *name) and files of this size are not supported: write it out"
+        "mine.yaml:1:5: aliases (&name, *name) are not supported: text that begins so stands in quotes"
     ]
 
 
@@ -154,7 +175,7 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_nested_too_deep_is_refused() -> None:
-    assert problems("[" * 20_000) == ["mine.yaml:1:51: not valid YAML: nested more than 50 levels deep"]
+    assert problems("[" * 20_000) == ["mine.yaml:1:51: nested more than 50 levels deep"]
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
@@ -296,3 +317,30 @@ def test_every_shipped_rule_is_hit_by_a_sample_and_every_sample_is_right() -> No
 
     assert [(result.sample.place, result.differences) for result in results if result.differences] == []
     assert {r.id for r in loaded.rules} == {result.rule.id for result in results if result.sample.hits}
+
+
+def test_a_rule_of_ones_own_can_be_switched_off(shipped: Path, own: Path) -> None:
+    (own / "mine.yaml").write_text(HEAD + rule("    enabled: false\n", name="rests") + rule(name="works"))
+    loaded = load_rules([own], shipped=shipped)
+
+    assert loaded.problems == ()
+    assert "mine.works" in {rule.id for rule in loaded.rules}
+    assert "mine.rests" not in {rule.id for rule in loaded.rules}
+
+
+def test_what_cannot_be_read_is_told_and_what_others_leave_behind_is_not(shipped: Path, own: Path) -> None:
+    """MacOS leaves `._name` beside each file on a share, Emacs a link that leads nowhere; a pipe would never end."""
+    (own / "._mine.yaml").write_bytes(b"\x00\x05\x16\x07")
+    (own / ".#mine.yaml").symlink_to("nobody@nowhere")
+    (own / "gone.yaml").symlink_to("nowhere")
+    (own / "latin.yaml").write_bytes("schema: 1\npack: \u00e4\n".encode("latin-1"))
+    (own / "loop.yaml").symlink_to("loop.yaml")
+    os.mkfifo(own / "pipe.yaml")
+    loaded = load_rules([own], shipped=shipped)
+
+    assert loaded.problems == (
+        f"{own}/gone.yaml:1:1: cannot be read: No such file or directory",
+        f"{own}/latin.yaml:2:7: cannot be read: not UTF-8 text",
+        f"{own}/loop.yaml:1:1: cannot be read: Too many levels of symbolic links",
+        f"{own}/pipe.yaml:1:1: it is no regular file",
+    )

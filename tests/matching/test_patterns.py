@@ -64,3 +64,10 @@ def test_the_named_groups_that_took_part_are_returned() -> None:
     pattern = Pattern(r"tape (?P<tape>\w+)(?P<side> side \w)? is (full)")
     assert pattern.search("the Täpe, tape A7 is full") == {"tape": "A7"}
     assert set(pattern.groups) == {"tape", "side"}
+
+
+def test_a_group_that_stands_twice_is_refused() -> None:
+    """RE2 would fill only the first, and say nothing."""
+    with pytest.raises(PatternError, match="stands twice"):
+        Pattern(r"tape (?P<n>\d+) full|disk (?P<n>\d+) full")
+    assert Pattern(r"\(?P<n> (?P<n>\d+)").groups == ("n",)
