@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 from pathlib import Path
 
@@ -75,7 +76,9 @@ def _set_fault(nas: Simulator, text: str) -> None:
     try:
         number = float(value)
     except ValueError:
-        raise click.BadParameter(f"{name} needs a number: {name}=...", param_hint="--fault") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise click.BadParameter(f"{name} needs a number: {name}=...", param_hint="--fault")
     setattr(nas.faults, name, int(number) if name in _WHOLE else number)
 
 

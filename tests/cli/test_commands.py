@@ -194,6 +194,7 @@ async def test_a_bad_setting_is_one_clear_line_and_exit_2(nas: Simulator, settin
         (("notify", "backup.failure", "LOUD", "t"), "none of INFO, NOTICE, WARNING, ERROR, CRITICAL"),
         (("replay", "/no/such/file"), "/no/such/file: cannot be read: No such file or directory"),
         (("simulate", "--release", "24.10"), "24.10"),
+        (("simulate", "--fault", "http_status=nan"), "http_status needs a number"),
     ],
 )
 async def test_a_usage_error_is_one_clear_line_and_exit_2(arguments: tuple[str, ...], says: str) -> None:
