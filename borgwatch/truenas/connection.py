@@ -51,6 +51,7 @@ MAX_FRAME_IN = 16 << 20  # alert.list and user_info are not bounded by the serve
 _REDIRECTS = range(300, 400)
 _BUSY = (502, 503, 504)
 _NOT_ALLOWED = 1008  # the close code for an address that is not in `ui_allowlist` (25.04 to 27)
+_TOO_LARGE = 1009  # the close code that we send for a frame that is larger than we read
 _LOG = logging.getLogger(f"{__name__}.wire")
 _LOG.setLevel(logging.INFO)  # at DEBUG the library logs the ends of frames, and with them a part of the key
 
@@ -100,6 +101,7 @@ class Connection:
         self.certificate = certificate
         self.on_notice: Callable[[Notice], None] = lambda _: None
         self._socket = socket_
+        self._was_too_large = False
         self._calls = Calls()
         self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._slots = asyncio.Semaphore(IN_FLIGHT)
@@ -158,8 +160,8 @@ class Connection:
                     self.on_notice(value)
                 elif value is not None and (future := self._answers.get(value.id)) and not future.done():
                     future.set_result(value)
-        except ConnectionClosed:
-            pass
+        except ConnectionClosed as error:
+            self._was_too_large = error.sent is not None and error.sent.code == _TOO_LARGE
         finally:
             for future in self._answers.values():
                 if not future.done():
@@ -171,6 +173,11 @@ class Connection:
                 f"{what}: TrueNAS does not let this address in ({self._reason()}): add it to the allowed IP addresses"
                 " (System > General > GUI), or empty that list",
                 Verdict.USER,
+            )
+        if self._was_too_large:
+            most = f"{MAX_FRAME_IN >> 20} MiB"
+            return ConnectionLost(
+                f"{what}: TrueNAS sent more at once than is read ({most}); are there very many alerts?"
             )
         return ConnectionLost(f"{what}: the connection to TrueNAS ended ({self._reason()})")
 

@@ -567,10 +567,11 @@ async def test_a_frame_as_large_as_an_answer_may_be_is_read() -> None:
 
 
 async def test_a_frame_without_end_is_not_read() -> None:
+    """What it was is said, for the remedy is not in the network."""
     async with Simulator(NEW) as nas:
         async with session_with(nas) as session:
             nas.faults.huge_frame = 17 << 20
-            with pytest.raises(ConnectionLost):
+            with pytest.raises(ConnectionLost, match="more at once than is read"):
                 await show(session, FAILED)
         nas.faults.huge_frame = 0
         async with session_with(nas) as session:
