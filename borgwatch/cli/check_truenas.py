@@ -107,6 +107,9 @@ def _tell_connection(settings: Settings, connection: Connection, steps: Steps) -
     steps.ok("connect", f"{link.peer} over TLS")
     until = certificate.not_after.date().isoformat()
     steps.ok("tls", f"fingerprint sha256 {certificate.fingerprint}, valid until {until}")
+    if settings.truenas.ca_file is not None and settings.truenas.verification is not Verify.FULL:
+        said = settings.truenas.verification
+        steps.note("tls", f"NOTIFY_TRUENAS_CA_FILE is not looked at beside NOTIFY_TRUENAS_VERIFY_SSL={said}")
     if settings.truenas.verification is Verify.NONE:
         steps.note(
             "tls",

@@ -82,6 +82,11 @@ def _introduce(settings: Settings) -> None:
                 "truenas.upgraded", url=truenas.address.url(tls=True),
                 note="ws:// and http:// would cost you the API key: going over TLS instead",
             )  # fmt: skip
+        if truenas.ca_file is not None and truenas.verification != "true":
+            log.warning(
+                "truenas.ca_file", file=str(truenas.ca_file),
+                note=f"not looked at beside NOTIFY_TRUENAS_VERIFY_SSL={truenas.verification}: take one of the two out",
+            )  # fmt: skip
         if truenas.verification == "false":
             log.warning("truenas.unverified", note="the certificate is not checked: anybody in between gets the key")
 

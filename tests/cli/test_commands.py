@@ -370,6 +370,14 @@ async def test_check_says_by_which_way_people_will_hear(
     assert len(nas.mails) == bool(send)
 
 
+async def test_check_says_that_a_certificate_file_beside_a_pin_is_not_looked_at(nas: Simulator, tmp_path: Path) -> None:
+    file = {"NOTIFY_TRUENAS_CA_FILE": str(tmp_path / "ca.pem")}
+
+    done = await borgwatch("check", settings=inherited(nas, NOTIFY_TRUENAS_VERIFY_SSL="pin", **file))
+
+    assert "NOTIFY_TRUENAS_CA_FILE is not looked at beside NOTIFY_TRUENAS_VERIFY_SSL=pin" in done.out
+
+
 async def test_check_says_that_it_pins_a_certificate(nas: Simulator, tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     settings = {"NOTIFY_TRUENAS_VERIFY_SSL": "pin", "BORGWATCH_STATE": str(tmp_path / "state")}
