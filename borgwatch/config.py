@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
-from borgwatch.expectations import read_expectations
 from borgwatch.model import EVENT_NAMES, OPERATIONS
-from borgwatch.policy import DEFAULT_EVENTS, EventFilter, unknown_patterns
+from borgwatch.policy.alerts import DEFAULT_EVENTS, EventFilter, unknown_patterns
+from borgwatch.policy.expectations import read_expectations
 from borgwatch.redact import redact
 from borgwatch.settings import SETTINGS, SOURCE_KINDS, Setting, Settings, SourceSetting, TrueNASSettings, is_key
 from borgwatch.yamltree import Document, Node, SequenceNode, nearest

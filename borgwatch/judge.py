@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from borgwatch.events import event_of_run, event_of_signal
 from borgwatch.matching.matcher import Matcher
+from borgwatch.matching.suspicious import RuleHits, Unclaimed, is_suspicious, merged, unclaimed
 from borgwatch.model import Event, Line, Phase, Record
-from borgwatch.run import Run, Stream
-from borgwatch.runs import RESTART, Limits, advance, finish, patience, settle
-from borgwatch.siblings import told_elsewhere
-from borgwatch.suspicious import RuleHits, Unclaimed, is_suspicious, merged, unclaimed
+from borgwatch.runs.events import event_of_run, event_of_signal
+from borgwatch.runs.machine import RESTART, Limits, advance, finish, patience, settle
+from borgwatch.runs.run import Run, Stream
+from borgwatch.runs.siblings import told_elsewhere
 
 __all__ = ["NEVER", "Judge", "Judged", "SourceRole"]
 

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from borgwatch.deadman import Expectation, Steadiness, expected, missed, rewound
-from borgwatch.folding import Held, Key, Repetition, cool, fold
-from borgwatch.jobs import JobState, is_echo, learn, recovery
-from borgwatch.journal import Change, Journal
+from borgwatch.journal.store import Change, Journal
 from borgwatch.judge import Judge, Judged
 from borgwatch.matching.candidates import Candidates
 from borgwatch.model import Alert, Event, Position
-from borgwatch.policy import EventFilter, alert_for, alert_key
+from borgwatch.policy.alerts import EventFilter, alert_for, alert_key
+from borgwatch.policy.deadman import Expectation, Steadiness, expected, missed, rewound
+from borgwatch.policy.folding import Held, Key, Repetition, cool, fold
+from borgwatch.policy.jobs import JobState, is_echo, learn, recovery
 from borgwatch.sources.lines import Wanted
 from borgwatch.sources.problems import Problem
 from borgwatch.sources.tail import Batch

@@ -14,7 +14,7 @@ from borgwatch.judge import Judge, SourceRole
 from borgwatch.matching.matcher import Matcher
 from borgwatch.matching.rules import Rule, Sample
 from borgwatch.model import Event, FieldValue, Line, Position
-from borgwatch.runs import Limits
+from borgwatch.runs.machine import Limits
 
 __all__ = ["SampleResult", "judge_lines", "run_samples"]
 

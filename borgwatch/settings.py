@@ -14,9 +14,9 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from borgwatch.deadman import Expectation
 from borgwatch.errors import ConfigError
-from borgwatch.policy import DEFAULT_EVENTS, EventFilter
+from borgwatch.policy.alerts import DEFAULT_EVENTS, EventFilter
+from borgwatch.policy.deadman import Expectation
 from borgwatch.redact import register_secret
 from borgwatch.secret import Secret
 from borgwatch.spans import parse_span

@@ -1,13 +1,13 @@
-"""Draws the table of `borgwatch.runs` into docs/runs.md: `python -m tests.draw_runs`; a test compares."""
+"""Draws the table of `borgwatch.runs.machine` into docs/runs.md: `python -m tests.draw_runs`; a test compares."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from borgwatch.runs import ACTIONS, Action, Kind
+from borgwatch.runs.machine import ACTIONS, Action, Kind
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "runs.md"
-BEGIN, END = "<!-- drawn from borgwatch/runs.py by tests/draw_runs.py -->\n", "<!-- end of the drawing -->\n"
+BEGIN, END = "<!-- drawn from borgwatch/runs/machine.py by tests/draw_runs.py -->\n", "<!-- end of the drawing -->\n"
 
 KINDS = {
     Kind.START: "a start",

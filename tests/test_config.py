@@ -8,9 +8,9 @@ import pytest
 
 from borgwatch import config
 from borgwatch.config import load
-from borgwatch.deadman import Expectation
 from borgwatch.errors import ConfigError
-from borgwatch.policy import EventFilter
+from borgwatch.policy.alerts import EventFilter
+from borgwatch.policy.deadman import Expectation
 from borgwatch.secret import Secret
 from borgwatch.settings import SETTINGS, Settings, SourceSetting, Verify
 from borgwatch.spans import parse_span

@@ -13,13 +13,13 @@ import pytest
 
 from borgwatch.cli import cli
 from borgwatch.config import load
-from borgwatch.history import History, Row
+from borgwatch.journal.notes import DeliveryState, ServiceState
 from borgwatch.matching.load import load_rules, parse_pack
-from borgwatch.notes import DeliveryState, ServiceState
-from borgwatch.review import Group, Happened, Line, Outlier, Review
 from borgwatch.samples import run_samples
 from borgwatch.settings import SETTINGS
-from borgwatch.status import JobStatus, Status
+from borgwatch.views.history import History, Row
+from borgwatch.views.review import Group, Happened, Line, Outlier, Review
+from borgwatch.views.status import JobStatus, Status
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -133,7 +133,11 @@ def test_the_document_on_looking_back_names_every_field_of_the_json() -> None:
 def test_the_document_on_the_key_names_every_method_that_is_called() -> None:
     """What a full administrator's key is used for is said, and nothing else is done with it."""
     package = ROOT / "borgwatch"
-    sources = [*(package / "truenas").glob("*.py"), *(package / "cli").glob("*.py"), package / "courier.py"]
+    sources = [
+        *(package / "truenas").glob("*.py"),
+        *(package / "cli").glob("*.py"),
+        *(package / "service").glob("*.py"),
+    ]
     called = re.findall(r'(?:call|run_job)\([^"]*?"([a-z_]+\.[a-z_]+)"', "\n".join(map(Path.read_text, sources)))
     text = (ROOT / "docs" / "truenas-api-key.md").read_text()
     said = set(re.findall(r"`([a-z_]+\.[a-z_*]+)`", text))

@@ -21,9 +21,9 @@ from borgwatch.matching.load import load_rules, parse_pack
 from borgwatch.matching.matcher import Matcher
 from borgwatch.matching.rules import Rule
 from borgwatch.model import Event, Line, Outcome, Phase, Position, Signal
-from borgwatch.oldlogs import read_lines
-from borgwatch.policy import EventFilter, alert_for
+from borgwatch.policy.alerts import EventFilter, alert_for
 from borgwatch.samples import judge_lines
+from borgwatch.sources.oldlogs import read_lines
 from borgwatch.truenas.alerts import alert_text_for
 
 RULES = load_rules().rules

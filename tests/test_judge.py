@@ -9,8 +9,8 @@ from borgwatch.judge import Judge, Judged, SourceRole
 from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
 from borgwatch.model import Line, Position
-from borgwatch.run import Stream
-from borgwatch.runs import Limits
+from borgwatch.runs.machine import Limits
+from borgwatch.runs.run import Stream
 
 T0 = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 MATCHER = Matcher(load_rules().rules)

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from borgwatch.deadman import Expectation
 from borgwatch.errors import JournalError
-from borgwatch.folding import Repetition
-from borgwatch.journal import Journal
+from borgwatch.journal.store import Journal
 from borgwatch.judge import Judge
 from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
 from borgwatch.pipeline import LEAST_BUDGET, MOST_BUDGET, Pipeline, Plan, Step, _next_budget
-from borgwatch.policy import EventFilter
-from borgwatch.report import LogReport
-from borgwatch.roles import Roles
-from borgwatch.runs import Limits
+from borgwatch.policy.alerts import EventFilter
+from borgwatch.policy.deadman import Expectation
+from borgwatch.policy.folding import Repetition
+from borgwatch.runs.machine import Limits
+from borgwatch.service.report import LogReport
+from borgwatch.service.roles import Roles
 from borgwatch.sources.tail import Tree
 
 START = datetime(2026, 11, 23, 6, tzinfo=UTC)

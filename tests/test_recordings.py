@@ -16,8 +16,8 @@ from borgwatch.judge import Judge, SourceRole
 from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
 from borgwatch.model import Event, Line, Position
-from borgwatch.run import Stream
-from borgwatch.runs import Limits
+from borgwatch.runs.machine import Limits
+from borgwatch.runs.run import Stream
 from borgwatch.sources.envelope import unwrap
 
 DATA = Path(__file__).parent / "data" / "borg-logs"

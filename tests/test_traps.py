@@ -14,8 +14,8 @@ from borgwatch.judge import Judge, SourceRole
 from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
 from borgwatch.model import Event, Line, Position
-from borgwatch.run import Stream
-from borgwatch.runs import Limits
+from borgwatch.runs.machine import Limits
+from borgwatch.runs.run import Stream
 
 LOGS = Path(__file__).parent / "data" / "borg-logs"
 T0 = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)

@@ -12,16 +12,16 @@ from borgwatch.cli.check_truenas import check_truenas
 from borgwatch.cli.steps import Steps
 from borgwatch.config import load
 from borgwatch.errors import ConfigError, JournalError, SourceError
-from borgwatch.journal import Journal
+from borgwatch.journal.store import Journal
 from borgwatch.judge import Judge
-from borgwatch.login import now
 from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
 from borgwatch.model import Line, Position
-from borgwatch.rights import needless_rights
-from borgwatch.roles import Roles, picks_in, wishes_in
-from borgwatch.runs import Limits
+from borgwatch.runs.machine import Limits
 from borgwatch.samples import run_samples
+from borgwatch.service.login import now
+from borgwatch.service.rights import needless_rights
+from borgwatch.service.roles import Roles, picks_in, wishes_in
 from borgwatch.settings import Settings, state_is_watched
 from borgwatch.sources.choice import PATTERNS
 from borgwatch.sources.disk import explain

@@ -14,9 +14,9 @@ from typing import Any
 
 from borgwatch.cli.output import journal_or_memory
 from borgwatch.cli.steps import Steps
-from borgwatch.login import login_for, now
 from borgwatch.model import Alert, Level
-from borgwatch.policy import alert_key
+from borgwatch.policy.alerts import alert_key
+from borgwatch.service.login import login_for, now
 from borgwatch.settings import Settings, SourceSetting, Verify
 from borgwatch.truenas.address import Address
 from borgwatch.truenas.apps import APPS_RIGHT, find_containers

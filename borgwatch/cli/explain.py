@@ -21,11 +21,11 @@ from borgwatch.matching.explain import NearMiss, Trace, first_failure, near_miss
 from borgwatch.matching.rules import Rule
 from borgwatch.matching.templates import one_line
 from borgwatch.model import Event, FieldValue, Line, Position, Record, Signal
-from borgwatch.oldlogs import STDIN, job_name, read_lines
-from borgwatch.policy import EventFilter
+from borgwatch.policy.alerts import EventFilter
 from borgwatch.redact import redact
-from borgwatch.run import Run, Stream
-from borgwatch.runs import Limits
+from borgwatch.runs.machine import Limits
+from borgwatch.runs.run import Run, Stream
+from borgwatch.sources.oldlogs import STDIN, job_name, read_lines
 from borgwatch.yamltree import nearest
 
 __all__ = ["command"]

@@ -15,7 +15,7 @@ import click
 
 from borgwatch.config import load
 from borgwatch.errors import SourceError
-from borgwatch.heartbeat import Beat, Condition, Health, health, heartbeat_path, read_beat, with_state
+from borgwatch.service.heartbeat import Beat, Condition, Health, health, heartbeat_path, read_beat, with_state
 from borgwatch.settings import Settings
 
 __all__ = ["command"]

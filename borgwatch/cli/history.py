@@ -9,8 +9,8 @@ import click
 
 from borgwatch.cli.tables import line, seconds, size, stamp, table
 from borgwatch.cli.views import now, print_view, span_option, view_settings
-from borgwatch.history import History, Row, history
-from borgwatch.lookback import Lookback
+from borgwatch.journal.lookback import Lookback
+from borgwatch.views.history import History, Row, history
 
 __all__ = ["command"]
 

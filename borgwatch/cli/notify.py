@@ -10,9 +10,9 @@ import click
 
 from borgwatch.cli.output import journal_or_memory, print_json, say_error, sound_settings
 from borgwatch.errors import ConfigError
-from borgwatch.login import login_for, now
 from borgwatch.model import Alert, Level
-from borgwatch.policy import alert_key
+from borgwatch.policy.alerts import alert_key
+from borgwatch.service.login import login_for, now
 from borgwatch.settings import Settings, Verify
 from borgwatch.truenas.delivery import Delivered, Mailed, deliver
 from borgwatch.truenas.errors import TrueNASError, Verdict

@@ -11,7 +11,7 @@ import click
 
 from borgwatch.config import load
 from borgwatch.errors import JournalError
-from borgwatch.journal import Journal
+from borgwatch.journal.store import Journal
 from borgwatch.matching.templates import one_line
 from borgwatch.model import Event
 from borgwatch.redact import redact

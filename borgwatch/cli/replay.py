@@ -13,10 +13,10 @@ from borgwatch.errors import ConfigError, SourceError
 from borgwatch.judge import Judge, SourceRole
 from borgwatch.matching.templates import one_line
 from borgwatch.model import Event
-from borgwatch.oldlogs import expand, job_name, read_lines
 from borgwatch.redact import redact
-from borgwatch.run import Stream
-from borgwatch.runs import Limits
+from borgwatch.runs.machine import Limits
+from borgwatch.runs.run import Stream
+from borgwatch.sources.oldlogs import expand, job_name, read_lines
 
 __all__ = ["command"]
 

@@ -11,12 +11,12 @@ import click
 from borgwatch.cli.status import read_status, say_delivery
 from borgwatch.cli.tables import heading, line, safe, seconds, size, stamp, table
 from borgwatch.cli.views import print_view, span_option, view_settings
-from borgwatch.lookback import Lookback, mark_reviewed
+from borgwatch.journal.lookback import Lookback, mark_reviewed
+from borgwatch.journal.notes import ReviewMark
 from borgwatch.matching.load import load_rules
-from borgwatch.notes import ReviewMark
-from borgwatch.review import USUAL, Group, Line, Outlier, Review, review
 from borgwatch.settings import Settings
-from borgwatch.status import JobStatus
+from borgwatch.views.review import USUAL, Group, Line, Outlier, Review, review
+from borgwatch.views.status import JobStatus
 
 __all__ = ["command"]
 

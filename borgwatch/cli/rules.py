@@ -12,14 +12,14 @@ import click
 from borgwatch.cli.output import event_json, print_json, say_error
 from borgwatch.config import load
 from borgwatch.errors import JournalError, RuleError
-from borgwatch.journal import Journal
+from borgwatch.journal.store import Journal
 from borgwatch.matching.load import RuleSet, load_rules
 from borgwatch.matching.rules import Rule
 from borgwatch.matching.schema import schema
+from borgwatch.matching.suspicious import RuleHits
 from borgwatch.matching.templates import one_line
 from borgwatch.samples import SampleResult, run_samples
 from borgwatch.settings import Settings
-from borgwatch.suspicious import RuleHits
 
 __all__ = ["command"]
 

@@ -11,16 +11,16 @@ import click
 
 from borgwatch import __version__
 from borgwatch.config import load
-from borgwatch.deadman import expected
 from borgwatch.errors import ConfigError
-from borgwatch.heartbeat import Heart, heartbeat_path
-from borgwatch.journal import Journal
+from borgwatch.journal.store import Journal
 from borgwatch.logs import configure, get_logger, span_text
 from borgwatch.matching.load import load_rules
 from borgwatch.model import Position
-from borgwatch.report import LogReport
-from borgwatch.rights import needless_rights
-from borgwatch.service import Service
+from borgwatch.policy.deadman import expected
+from borgwatch.service.heartbeat import Heart, heartbeat_path
+from borgwatch.service.process import Service
+from borgwatch.service.report import LogReport
+from borgwatch.service.rights import needless_rights
 from borgwatch.settings import Settings, state_is_watched
 
 __all__ = ["command"]

@@ -7,13 +7,13 @@ from datetime import datetime
 
 import click
 
-from borgwatch import facts
 from borgwatch.cli.tables import ago, line, seconds, stamp
 from borgwatch.cli.views import now, print_view, view_settings
-from borgwatch.lookback import Lookback
-from borgwatch.notes import DeliveryState, ServiceState
+from borgwatch.journal.lookback import Lookback
+from borgwatch.journal.notes import DeliveryState, ServiceState
 from borgwatch.settings import Settings
-from borgwatch.status import JobStatus, Status
+from borgwatch.views import facts
+from borgwatch.views.status import JobStatus, Status
 
 __all__ = ["command", "read_status", "say_delivery"]
 

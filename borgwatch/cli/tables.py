@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 
 import click
 
-from borgwatch.events import human_bytes, human_seconds, human_span
 from borgwatch.matching.templates import one_line
 from borgwatch.redact import redact
+from borgwatch.runs.events import human_bytes, human_seconds, human_span
 
 __all__ = ["ago", "heading", "line", "safe", "seconds", "size", "stamp", "table"]
 

@@ -16,13 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from borgwatch.config import load
-from borgwatch.daily import Daily
 from borgwatch.demo.backups import NIGHTS, Backups, Real, Recorded
-from borgwatch.journal import Journal
+from borgwatch.journal.store import Journal
 from borgwatch.model import Alert, Event
 from borgwatch.pipeline import Step
-from borgwatch.report import Report
-from borgwatch.service import Service
+from borgwatch.service.daily import Daily
+from borgwatch.service.process import Service
+from borgwatch.service.report import Report
 from borgwatch.sources.problems import Problem
 from borgwatch.truenas.delivery import Delivered, Mailed
 from borgwatch.truenas.errors import TrueNASError

@@ -34,9 +34,9 @@ from borgwatch.matching.listings import DEEPEST, higher_than
 from borgwatch.matching.matcher import Matcher
 from borgwatch.matching.needs import ODD, TYPICAL, Need, compiled, mentions, need_of
 from borgwatch.matching.rules import Rule
+from borgwatch.matching.suspicious import SUSPICIOUS_BYTES
 from borgwatch.model import Line, Outcome, Phase, Position
-from borgwatch.run import DRY_RUN, ITEM, LISTED, STAGE, depth_of
-from borgwatch.suspicious import SUSPICIOUS_BYTES
+from borgwatch.runs.run import DRY_RUN, ITEM, LISTED, STAGE, depth_of
 
 __all__ = ["SUSPICIOUS", "Candidates"]
 

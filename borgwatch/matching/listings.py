@@ -14,7 +14,7 @@ from borgwatch.matching.conditions import AllOf, FieldTest
 from borgwatch.matching.needs import mentions
 from borgwatch.matching.patterns import Pattern
 from borgwatch.matching.rules import Rule
-from borgwatch.run import LISTED
+from borgwatch.runs.run import LISTED
 
 __all__ = ["DEEPEST", "higher_than"]
 

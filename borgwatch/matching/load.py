@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
-from borgwatch.deadman import Expectation
 from borgwatch.matching.read_pack import Base, read_pack
 from borgwatch.matching.rules import Pack, Rule
+from borgwatch.policy.deadman import Expectation
 from borgwatch.yamltree import Document, nearest
 
 __all__ = ["RuleSet", "is_rule_file", "load_rules", "parse_pack", "shipped_rules_dir"]

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
-from borgwatch.expectations import read_expectations
 from borgwatch.matching.conditions import BUILT_IN_FIELDS, AllOf, Condition, FieldTest
 from borgwatch.matching.patterns import PatternError
 from borgwatch.matching.read_conditions import ConditionReader, job_test, path_test
@@ -34,6 +33,7 @@ from borgwatch.matching.vocabulary import (
     required,
 )
 from borgwatch.model import EVENT_NAMES, Level, Outcome, Phase
+from borgwatch.policy.expectations import read_expectations
 from borgwatch.yamltree import Document, Node, moved_to, nearest
 
 __all__ = ["Base", "read_pack"]

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from borgwatch.deadman import Expectation
 from borgwatch.matching.conditions import Condition
 from borgwatch.matching.templates import Template
 from borgwatch.model import FieldValue, Level, Outcome, Phase
+from borgwatch.policy.deadman import Expectation
 
 __all__ = ["Pack", "Rule", "Sample"]
 
@@ -36,7 +36,7 @@ class Rule:
     """One rule. `id` is `<pack>.<id in its file>`; `place` its `file:line:column`.
 
     `phase` EVENT comes with `event`, the name of the finished event (a template); the other phases speak of a run.
-    `cooldown` and `fold` say how its repetitions are told (see `borgwatch.folding`).
+    `cooldown` and `fold` say how its repetitions are told (see `borgwatch.policy.folding`).
     """
 
     id: str

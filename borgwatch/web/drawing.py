@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from borgwatch.overview import Day
+from borgwatch.views.overview import Day
 
 __all__ = ["CELL", "Cell", "Chart", "cells", "chart"]
 

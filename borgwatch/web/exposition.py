@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from borgwatch.metrics import METRICS, Samples
+from borgwatch.views.metrics import METRICS, Samples
 
 __all__ = ["CONTENT_TYPE", "exposition"]
 

@@ -11,9 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from borgwatch.cli.tables import ago, safe, seconds, size, stamp
-from borgwatch.heartbeat import Link
-from borgwatch.history import Row
-from borgwatch.overview import Day, Overview, outcomes_of
+from borgwatch.service.heartbeat import Link
+from borgwatch.views.history import Row
+from borgwatch.views.overview import Day, Overview, outcomes_of
 from borgwatch.web.drawing import CELL, Chart, cells, chart
 
 __all__ = ["page", "style"]

@@ -28,17 +28,17 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from borgwatch.errors import BorgwatchError, ConfigError, JournalError
-from borgwatch.facts import read_facts
-from borgwatch.heartbeat import Condition, with_state
-from borgwatch.history import history
-from borgwatch.live import Live
-from borgwatch.login import now
-from borgwatch.lookback import Lookback
-from borgwatch.metrics import measure
+from borgwatch.journal.lookback import Lookback
 from borgwatch.model import Outcome
-from borgwatch.overview import DAYS, Overview, overview
-from borgwatch.review import USUAL, review
-from borgwatch.run import Run
+from borgwatch.runs.run import Run
+from borgwatch.service.heartbeat import Condition, with_state
+from borgwatch.service.live import Live
+from borgwatch.service.login import now
+from borgwatch.views.facts import read_facts
+from borgwatch.views.history import history
+from borgwatch.views.metrics import measure
+from borgwatch.views.overview import DAYS, Overview, overview
+from borgwatch.views.review import USUAL, review
 from borgwatch.web.exposition import CONTENT_TYPE, exposition
 from borgwatch.web.page import page, style
 

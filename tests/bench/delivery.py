@@ -23,12 +23,12 @@ from pathlib import Path
 import structlog
 
 from borgwatch.config import load
-from borgwatch.courier import Courier
-from borgwatch.journal import Change, Journal
-from borgwatch.login import login_for, now
+from borgwatch.journal.store import Change, Journal
 from borgwatch.model import Alert, Level
-from borgwatch.report import LogReport
-from borgwatch.service import Service
+from borgwatch.service.courier import Courier
+from borgwatch.service.login import login_for, now
+from borgwatch.service.process import Service
+from borgwatch.service.report import LogReport
 from borgwatch.settings import Settings
 from borgwatch.truenas.client import Client
 from borgwatch.truenas.delivery import Delivered, Mailed

@@ -18,15 +18,15 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from borgwatch.deadman import Expectation, missed
-from borgwatch.events import event_of_run
-from borgwatch.jobs import JobState, learn
-from borgwatch.journal import Change, Journal
+from borgwatch.journal.notes import DeliveryState, ServiceState
+from borgwatch.journal.store import Change, Journal
+from borgwatch.matching.suspicious import RuleHits, Unclaimed
 from borgwatch.model import Alert, Event, FieldValue, Outcome
-from borgwatch.notes import DeliveryState, ServiceState
-from borgwatch.policy import EventFilter, alert_for
-from borgwatch.run import Evidence, Run
-from borgwatch.suspicious import RuleHits, Unclaimed
+from borgwatch.policy.alerts import EventFilter, alert_for
+from borgwatch.policy.deadman import Expectation, missed
+from borgwatch.policy.jobs import JobState, learn
+from borgwatch.runs.events import event_of_run
+from borgwatch.runs.run import Evidence, Run
 
 __all__ = ["main", "make_year"]
 

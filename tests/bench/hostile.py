@@ -19,7 +19,7 @@ from borgwatch.matching.matcher import Matcher
 from borgwatch.matching.patterns import Pattern, PatternError
 from borgwatch.matching.rules import Rule
 from borgwatch.model import Phase
-from borgwatch.oldlogs import read_lines
+from borgwatch.sources.oldlogs import read_lines
 
 PATTERNS = [
     "(a+)+$", "(a|a)*b", "^(([a-z])+.)+[A-Z]([a-z])+$", "(x+x+)+y", "(?:a?){450}a{450}", "(?:a{0,24}){30}b",

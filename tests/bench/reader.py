@@ -15,15 +15,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from borgwatch.journal import Journal
+from borgwatch.journal.store import Journal
 from borgwatch.judge import Judge
 from borgwatch.matching.load import load_rules, parse_pack
 from borgwatch.matching.matcher import Matcher
 from borgwatch.matching.rules import Rule
 from borgwatch.pipeline import Pipeline, Plan
-from borgwatch.policy import EventFilter
-from borgwatch.roles import Roles
-from borgwatch.runs import Limits
+from borgwatch.policy.alerts import EventFilter
+from borgwatch.runs.machine import Limits
+from borgwatch.service.roles import Roles
 from borgwatch.sources.tail import Tree
 
 __all__ = ["read", "rules_to"]

@@ -114,7 +114,7 @@ def borgwatch(place: Path, name: str = "borgwatch", *, poll: str = "2s", code: s
 
 
 NO_HINTS = """
-import functools, borgwatch.sources.wake as wake, borgwatch.service as service
+import functools, borgwatch.sources.wake as wake, borgwatch.service.process as service
 service.Waker = functools.partial(wake.Waker, hints=False)
 """
 

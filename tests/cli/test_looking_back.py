@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from borgwatch.jobs import JobState
-from borgwatch.journal import Change, Journal
+from borgwatch.journal.notes import DeliveryState, ServiceState
+from borgwatch.journal.store import Change, Journal
+from borgwatch.matching.suspicious import Unclaimed
 from borgwatch.model import Outcome
-from borgwatch.notes import DeliveryState, ServiceState
-from borgwatch.suspicious import Unclaimed
+from borgwatch.policy.jobs import JobState
 from tests.bench.history import make_year
 from tests.process import borgwatch, environment
-from tests.test_review import run, told
+from tests.views.test_review import run, told
 
 HOSTILE = "<script>alert(1)</script> \x1b[31mred\x1b[0m \x1b]0;title\x07 \u202egnp.exe [bold]x[/bold] 'q' $(reboot)"
 HARMLESS = "<script>alert(1)</script> [31mred [0m ]0;title gnp.exe [bold]x[/bold] 'q' $(reboot)"

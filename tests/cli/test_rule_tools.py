@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from borgwatch.cli import cli
-from borgwatch.journal import Change, Journal
-from borgwatch.suspicious import RuleHits
+from borgwatch.journal.store import Change, Journal
+from borgwatch.matching.suspicious import RuleHits
 from tests.process import ROOT, borgwatch
 
 RECORDINGS = ROOT / "tests" / "data" / "borg-logs" / "borg-1.4.5"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from borgwatch.journal import Journal
+from borgwatch.journal.store import Journal
 from borgwatch.truenas.simulator import Simulator
 from tests.e2e.site import FILES, Site
 from tests.process import running

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from borgwatch.journal import Journal
+from borgwatch.journal.store import Journal
 from borgwatch.truenas.simulator import Simulator
 from tests.process import ROOT, borgwatch, environment, running
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from borgwatch.journal import Journal
-from borgwatch.schema import MIGRATIONS
+from borgwatch.journal.schema import MIGRATIONS
+from borgwatch.journal.store import Journal
 from borgwatch.truenas.simulator import Simulator
 from tests.image.builder import Image
 from tests.image.container import Host, finished, started

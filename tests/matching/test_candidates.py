@@ -17,7 +17,7 @@ from borgwatch.matching.load import load_rules, parse_pack
 from borgwatch.matching.matcher import Matcher
 from borgwatch.matching.rules import Rule
 from borgwatch.model import Line
-from borgwatch.runs import Limits
+from borgwatch.runs.machine import Limits
 
 from .writing import borg_lines, line_of, lines, rules
 

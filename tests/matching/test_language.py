@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from borgwatch.deadman import Expectation
 from borgwatch.matching.load import load_rules, parse_pack
 from borgwatch.matching.matcher import Matcher
 from borgwatch.matching.rules import Pack
 from borgwatch.model import Level, Line, Outcome, Phase, Position, Record, Signal
+from borgwatch.policy.deadman import Expectation
 from borgwatch.samples import run_samples
 
 HEAD = "schema: 1\npack: mine\n"

@@ -12,7 +12,7 @@ import pytest
 from borgwatch.decode import decode
 from borgwatch.judge import SourceRole
 from borgwatch.model import Line, Position
-from borgwatch.roles import Roles, picks_in
+from borgwatch.service.roles import Roles, picks_in
 from borgwatch.settings import SourceSetting
 from borgwatch.sources.docker import Containers, Pick
 from borgwatch.sources.envelope import unwrap

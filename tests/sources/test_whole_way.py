@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from borgwatch.deadman import Expectation
-from borgwatch.journal import Change, Journal
+from borgwatch.journal.store import Change, Journal
 from borgwatch.judge import Judge
 from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
 from borgwatch.model import Event
 from borgwatch.pipeline import Pipeline, Plan
-from borgwatch.policy import EventFilter
-from borgwatch.roles import Roles, picks_in, wishes_in
-from borgwatch.runs import Limits
+from borgwatch.policy.alerts import EventFilter
+from borgwatch.policy.deadman import Expectation
+from borgwatch.runs.machine import Limits
+from borgwatch.service.roles import Roles, picks_in, wishes_in
 from borgwatch.settings import SourceSetting
 from borgwatch.sources.docker import Containers
 from borgwatch.sources.tail import Tree

@@ -42,7 +42,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let client and courier try again without delay."""
-    for module in ("borgwatch.truenas.client", "borgwatch.courier"):
+    for module in ("borgwatch.truenas.client", "borgwatch.service.courier"):
         monkeypatch.setattr(f"{module}.back_off", lambda: itertools.repeat(0.01))
 
 

@@ -16,12 +16,12 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, async_playwright
 
-from borgwatch.deadman import Expectation
-from borgwatch.heartbeat import Condition, Health, Link, TrueNASState
-from borgwatch.jobs import JobState
-from borgwatch.journal import Change, Journal
-from borgwatch.live import Live, SourceState
+from borgwatch.journal.store import Change, Journal
 from borgwatch.model import Alert, Event, Level
+from borgwatch.policy.deadman import Expectation
+from borgwatch.policy.jobs import JobState
+from borgwatch.service.heartbeat import Condition, Health, Link, TrueNASState
+from borgwatch.service.live import Live, SourceState
 from borgwatch.web.server import Server, is_expected_host
 from tests.bench.history import make_year
 

@@ -1,0 +1,199 @@
+"""Looking back: what the journal knows, read beside a running service.
+
+`Lookback.open` opens the journal read-only: it makes no file, waits for no lock and sees one state throughout, whatever
+the service writes meanwhile. `mark_reviewed` is the one thing that a person may write.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from borgwatch.errors import JournalError
+from borgwatch.journal.notes import Recorded, ReviewMark, Standing
+from borgwatch.journal.schema import MIGRATIONS
+from borgwatch.matching.suspicious import RuleHits, Unclaimed
+from borgwatch.model import Alert, Event
+from borgwatch.policy.jobs import JobState
+from borgwatch.runs.run import Run
+
+__all__ = ["FILE", "Lookback", "decode", "encode", "mark_reviewed", "time_text"]
+
+FILE = "journal.sqlite3"
+_T = TypeVar("_T")
+
+
+class Lookback:
+    """Reads the journal. `Journal` is one that writes, too."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, directory: Path) -> Lookback:
+        """Open the journal in `directory` for reading; raises `JournalError` where there is none that can be read."""
+        path = directory / FILE
+        if not path.is_file():
+            raise JournalError(f"there is no journal in {directory} yet: `borgwatch run` makes it (BORGWATCH_STATE)")
+        # Where nobody writes there is no -wal, and a read-only connection could not make one.
+        how = "mode=ro" if path.with_name(f"{FILE}-wal").exists() else "immutable=1"
+        database = _connect(path, how)
+        try:
+            database.execute("BEGIN")
+            _check_version(database)
+        except sqlite3.Error as error:
+            database.close()
+            raise JournalError(f"the journal {path} cannot be read: {error}") from None
+        except JournalError:
+            database.close()
+            raise
+        return cls(database)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    # -- history ---------------------------------------------------------------------------------------------------
+
+    def runs(self, since: datetime, job: str | None = None, limit: int = -1) -> list[Run]:
+        """The runs that ended since a time, the newest first; at most so many."""
+        rows = self._read(
+            "SELECT run FROM runs WHERE ended >= ? AND (? IS NULL OR job = ?) ORDER BY ended DESC LIMIT ?",
+            time_text(since), job, job, limit,
+        )  # fmt: skip
+        return [decode(blob, Run) for (blob,) in rows]
+
+    def runs_of(self, job: str, operation: str, limit: int) -> list[Run]:
+        """The newest runs of one operation of a job, the newest first."""
+        rows = self._read(
+            "SELECT run FROM runs WHERE job = ? AND operation = ? ORDER BY ended DESC LIMIT ?", job, operation, limit
+        )
+        return [decode(blob, Run) for (blob,) in rows]
+
+    def events_since(self, since: datetime, job: str | None = None) -> list[Recorded]:
+        """The events since a time, oldest first."""
+        return self._recorded("time >= ? AND (? IS NULL OR job = ?)", time_text(since), job, job)
+
+    def events(self, limit: int = 100) -> list[Event]:
+        """The newest events, oldest of them first."""
+        rows = self._read("SELECT event FROM events ORDER BY seq DESC LIMIT ?", limit)
+        return [decode(blob, Event) for (blob,) in rows][::-1]
+
+    def size(self) -> int:
+        """How many bytes the journal takes, without what is yet to be moved into its file."""
+        ((pages, page),) = self._read("SELECT page_count, page_size FROM pragma_page_count, pragma_page_size")
+        return int(pages * page)
+
+    def counters(self) -> dict[str, int]:
+        """What was counted since the journal was begun: `lines` judged, suspicious lines `unclaimed`."""
+        return dict(self._read("SELECT name, count FROM counters"))
+
+    def events_after(self, seq: int) -> list[Recorded]:
+        """The events with a greater number than `seq`, oldest first, and what became of their alerts."""
+        return self._recorded("seq > ?", seq)
+
+    def _recorded(self, where: str, *values: object) -> list[Recorded]:
+        query = f"SELECT seq, event, delivery FROM events WHERE {where} ORDER BY seq"  # noqa: S608 - fixed texts
+        return [Recorded(seq, decode(blob, Event), delivery) for seq, blob, delivery in self._read(query, *values)]
+
+    def last_seq(self) -> int:
+        """The number of the newest event; 0 where there is none."""
+        ((seq,),) = self._read("SELECT coalesce(max(seq), 0) FROM events")
+        return int(seq)
+
+    # -- the present ---
+
+    def jobs(self) -> dict[tuple[str, str], JobState]:
+        """What is known of each operation of each job."""
+        states = (state for _, state in self._rows("SELECT job, state FROM jobs", JobState))
+        return {(state.job, state.operation): state for state in states}
+
+    def alerts(self) -> dict[tuple[str, str], Alert]:
+        """The newest alert of each operation of each job, delivered or not."""
+        alerts = (alert for _, alert in self._rows("SELECT key, alert FROM alerts ORDER BY seq", Alert))
+        return {(alert.job, alert.operation): alert for alert in alerts}
+
+    def standings(self) -> list[Standing]:
+        """For each operation of each job the newest alert, and what TrueNAS was seen to make of it."""
+        rows = self._read("SELECT alert, delivered >= seq, shown FROM alerts ORDER BY seq")
+        return [Standing(decode(blob, Alert), bool(done), bool(shown)) for blob, done, shown in rows]
+
+    def rule_hits(self) -> dict[str, RuleHits]:
+        """How often each rule spoke, by its id; a rule that is not named never did."""
+        rows = self._read("SELECT rule, count, last FROM rule_hits ORDER BY rule")
+        return {rule: RuleHits(count, datetime.fromisoformat(last)) for rule, count, last in rows}
+
+    def unclaimed(self) -> list[Unclaimed]:
+        """Suspicious lines that no rule claimed, the newest first; a bounded number for each job."""
+        rows = self._read(
+            "SELECT job, text, count, first, last, sample, source FROM unclaimed ORDER BY last DESC, job, text"
+        )
+        return [
+            Unclaimed(job, text, count, datetime.fromisoformat(first), datetime.fromisoformat(last), sample, source)
+            for job, text, count, first, last, sample, source in rows
+        ]
+
+    def note(self, kind: type[_T]) -> _T | None:
+        """The single value of a type of `borgwatch.journal.notes`, if there is one yet."""
+        rows = self._read("SELECT note FROM notes WHERE name = ?", kind.__name__)
+        return decode(rows[0][0], kind) if rows else None
+
+    # -- inside ---
+
+    def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        try:
+            return self._database.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise JournalError(f"the journal cannot be read: {error}") from error
+
+    def _rows(self, query: str, kind: type[_T]) -> Iterator[tuple[str, _T]]:
+        for key, blob in self._read(query):
+            yield key, decode(blob, kind)
+
+
+def mark_reviewed(directory: Path, mark: ReviewMark) -> None:
+    """Note how far a person has reviewed; the journal must be there."""
+    try:
+        with closing(_connect(directory / FILE, "mode=rw")) as database:
+            _check_version(database)
+            statement = "INSERT OR REPLACE INTO notes (name, note) VALUES (?, ?)"
+            database.execute(statement, (ReviewMark.__name__, encode(mark)))
+    except sqlite3.Error as error:
+        raise JournalError(f"the mark could not be written into the journal in {directory}: {error}") from None
+
+
+def _connect(path: Path, how: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?{how}", uri=True, isolation_level=None, timeout=5)
+
+
+def _check_version(database: sqlite3.Connection) -> None:
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version != len(MIGRATIONS):
+        whose = "a newer" if version > len(MIGRATIONS) else "an older"
+        remedy = "use that version" if version > len(MIGRATIONS) else "start `borgwatch run` once: it takes it over"
+        raise JournalError(f"the journal was written by {whose} borgwatch: {remedy}")
+
+
+def encode(value: object) -> bytes:
+    """Write a value as the journal keeps it."""
+    return msgspec.json.encode(value)
+
+
+def decode(blob: bytes, kind: type[_T]) -> _T:
+    """Read a value of the journal; raises `JournalError`."""
+    try:
+        return msgspec.json.decode(blob, type=kind)
+    except msgspec.MsgspecError as error:
+        raise JournalError(f"the journal holds a {kind.__name__} that cannot be read: {error}") from None
+
+
+def time_text(time: datetime) -> str:
+    """Write a time so that texts sort as times do."""
+    return time.astimezone(UTC).isoformat()

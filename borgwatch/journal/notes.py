@@ -1,0 +1,75 @@
+"""What the journal keeps beside the values of the pipeline: how delivery stands, when the service last worked, marks.
+
+`DeliveryState`, `ServiceState`, `ReviewMark` and `DailyMark` are single values: each is kept under the name of its
+type, the newest in place of the one before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from borgwatch.model import Alert, Event
+
+__all__ = ["DailyMark", "DeliveryState", "Recorded", "ReviewMark", "ServiceState", "Standing"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryState:
+    """By which way people are told (`alert`, `mail`, `none`, `off`), since when, and why by no better one.
+
+    `lost` says since when there is no session with TrueNAS, if there is none; the rung is that of the last one.
+    """
+
+    rung: str
+    since: datetime
+    lost: datetime | None = None
+    reason: str = ""
+    release: str = ""
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """When the service was begun, when it last worked (noted each hour), and when it was stopped, if it is."""
+
+    version: str
+    started: datetime
+    looked: datetime
+    stopped: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewMark:
+    """How far a person has reviewed: when, and the number of the newest event there was."""
+
+    time: datetime
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class DailyMark:
+    """How far the last daily summary went: when, the newest event, and the sums that had been counted."""
+
+    time: datetime
+    seq: int
+    lines: int = 0
+    unclaimed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event with its number in the journal and what became of its alert (see `borgwatch.journal.schema`)."""
+
+    seq: int
+    event: Event
+    delivery: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The newest alert of an operation of a job. `done`: read back, or (not `shown`) mailed instead."""
+
+    alert: Alert
+    done: bool
+    shown: bool

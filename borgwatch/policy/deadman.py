@@ -1,0 +1,131 @@
+"""The dead-man's switch: tells when a backup did not run. Pure.
+
+Armed by the first success of a job (also by one that the log's past holds), fed by nothing but successes, it trips
+once when the time allowed has passed, again for each reminder that was asked for, and is reset by the next success.
+
+All times are instants, so summer time changes nothing. A clock that jumps forward proves no lateness: for a while
+after a jump (`Steadiness`) nothing is called missing. A success from a future that never came counts as one of now.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from borgwatch.model import Event, FieldValue, Outcome
+from borgwatch.policy.jobs import JobState
+from borgwatch.runs.events import LEVELS, noun_of, title_of
+
+__all__ = ["Expectation", "Steadiness", "expected", "missed", "rewound"]
+
+_RETIRED = timedelta(days=30)
+"""A job whose last success was older than this when borgwatch first came is not waited for."""
+_JUMP = timedelta(minutes=1)
+_GRACE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What is to succeed how often: `operation` of the jobs that match the glob `job`, at least once `within` a span.
+
+    With `remind`, what is still missing is told again after each such span.
+    """
+
+    job: str
+    operation: str
+    within: timedelta
+    remind: timedelta | None = None
+
+    def is_about(self, job: str, operation: str) -> bool:
+        """Say whether it speaks of this operation of this job."""
+        return operation == self.operation and fnmatch.fnmatchcase(job, self.job)
+
+
+def expected(table: Iterable[Expectation], job: str, operation: str) -> Expectation | None:
+    """Find the first expectation that speaks of an operation of a job."""
+    return next((row for row in table if row.is_about(job, operation)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Steadiness:
+    """Whether the clock has run evenly, judged by a second one that cannot be set."""
+
+    now: datetime
+    monotonic: float
+    steady_from: datetime
+
+    @classmethod
+    def begin(cls, now: datetime, monotonic: float) -> Steadiness:
+        """Trust the clock as it is found."""
+        return cls(now, monotonic, now)
+
+    def look(self, now: datetime, monotonic: float) -> Steadiness:
+        """Compare the two clocks since the last look."""
+        went = timedelta(seconds=monotonic - self.monotonic)
+        jumped = abs(now - self.now - went) > _JUMP
+        steady_from = now + _GRACE if jumped else min(self.steady_from, now + _GRACE)
+        return Steadiness(now, monotonic, steady_from)
+
+    @property
+    def is_steady(self) -> bool:
+        """Say whether it is long enough since the last jump."""
+        return self.now >= self.steady_from
+
+
+def rewound(state: JobState, now: datetime) -> JobState:
+    """Bring what lies in the future back to now: it was learnt while the clock was wrong."""
+    limit = now + _GRACE
+
+    def no_later(time: datetime | None) -> datetime | None:
+        return now if time is not None and time > limit else time
+
+    times = state.last_success, state.missed_since, state.missed_at
+    success, since, told = map(no_later, times)
+    if (success, since, told) == times:
+        return state
+    return replace(state, last_success=success, missed_since=since, missed_at=told)
+
+
+def missed(state: JobState, expectation: Expectation, now: datetime) -> tuple[JobState, Event] | None:
+    """Tell of a success that should have come by now; None where there is nothing (new) to tell.
+
+    Returns the state that remembers that it was told, and the event.
+    """
+    last = state.last_success
+    if last is None or now - last <= expectation.within:
+        return None
+    if state.from_past and state.missed_since is None and now - last > expectation.within + _RETIRED:
+        return None
+    is_reminder = state.missed_since == last
+    if is_reminder and not _is_due(state, expectation, now):
+        return None
+    name = f"{state.operation}.{Outcome.MISSED}"
+    since = last.isoformat(timespec="seconds")
+    fields: dict[str, FieldValue] = {
+        "last_success": since,
+        "next_step": "Does the schedule still run, and is the machine on at that time?",
+    }
+    if is_reminder:
+        fields["reminder"] = True
+    event = Event(
+        id=f"missed-{state.job}-{state.operation}-{since}" + (f"-{now.isoformat()}" if is_reminder else ""),
+        name=name,
+        level=LEVELS[Outcome.MISSED],
+        job=state.job,
+        title=title_of(name),
+        message=f"No {noun_of(state.operation).lower()} has succeeded since {since}",
+        time=now,
+        rule="deadman",
+        source="",
+        fields=fields,
+    )
+    told = replace(state, missed_since=last, missed_at=now, failing_since=state.failing_since or now)
+    return told, event
+
+
+def _is_due(state: JobState, expectation: Expectation, now: datetime) -> bool:
+    return (
+        expectation.remind is not None and state.missed_at is not None and now - state.missed_at >= expectation.remind
+    )

@@ -1,0 +1,1 @@
+"""Runs: many lines bear on one backup, one outcome comes of it. Pure."""

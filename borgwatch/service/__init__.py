@@ -1,0 +1,1 @@
+"""The process around the pipeline: lifetimes, delivery, what is told."""

@@ -1,0 +1,247 @@
+"""Tells what happens, as log lines: one line an event, no line for nothing.
+
+`Report` is what the service tells; `LogReport` writes it to the log. The demo has a report of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from borgwatch.logs import get_logger, span_text
+from borgwatch.model import Alert, Event, Outcome
+from borgwatch.pipeline import Step
+from borgwatch.runs.events import human_seconds
+from borgwatch.service.courier import Receipts
+from borgwatch.service.daily import Daily
+from borgwatch.sources.problems import Problem
+from borgwatch.truenas.client import Watcher
+from borgwatch.truenas.delivery import Delivered, Mailed
+from borgwatch.truenas.errors import TrueNASError, Verdict
+from borgwatch.truenas.ladder import Rung
+from borgwatch.truenas.session import Session
+from borgwatch.truenas.trust import Certificate, PinVerdict, ends_soon
+
+__all__ = ["LogReport", "Report"]
+
+_SAY_AGAIN_AFTER = 3600.0  # seconds after which a trouble that lasts is told once more
+_A_DAY = 86_400.0
+_FIELDS = ("archive", "files", "original_size", "deduplicated_size", "rc", "warnings", "errors", "failures")
+_REMEMBERED = 1000
+"""How many runs are remembered as told: what is told of one of them again is no new run."""
+_TROUBLE = frozenset({Outcome.WARNING, Outcome.FAILURE, Outcome.STALLED, Outcome.MISSED, Outcome.SKIPPED})
+
+
+class Report(Watcher, Receipts, Protocol):
+    """Everything that the service has to tell: of its steps, of the connection, of deliveries."""
+
+    def step(self, step: Step) -> None:
+        """Take note of what a step of the pipeline found."""
+
+    def source(self, problem: Problem) -> None:
+        """Take note of what stands in the way of reading, or no longer does."""
+
+    def problem(self, event: str, what: str, **fields: object) -> None:
+        """Take note of a trouble of borgwatch itself."""
+
+    def resolved(self, event: str, **fields: object) -> None:
+        """Take note that such a trouble is over."""
+
+    def reloaded(self, rules: int) -> None:
+        """Take note that the rule files were read again and hold so many rules."""
+
+    def daily(self, daily: Daily) -> None:
+        """Take note of what a day brought."""
+
+
+class LogReport:
+    """Writes log lines. What lasts is told when it begins, when it changes, and once an hour; not at each try."""
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, today: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._log = get_logger()
+        self._clock = clock
+        self._today = today
+        self._said: dict[str, tuple[str, float]] = {}
+        self._runs: dict[str, None] = {}
+
+    def step(self, step: Step) -> None:
+        """Tell of the events of a step, and of sources that cannot be read or can be read again."""
+        past = [event for event in step.events if event.past]
+        if past:
+            self._log.info("past.learnt", events=len(past), jobs=len({event.job for event in past}))
+        alerts = {alert.event_id: alert for alert in step.alerts}
+        for event in step.events:
+            if not event.past:
+                self._event(event, alerts.get(event.id))
+        for problem in step.problems:
+            self.source(problem)
+
+    def _event(self, event: Event, alert: Alert | None) -> None:
+        """Tell one event: a run that finished once, with everything that is known of it; what else there is, apart."""
+        write = self._log.warning if event.outcome in _TROUBLE else self._log.info
+        shown: dict[str, object] = {"job": event.job, "operation": event.operation, "outcome": event.outcome}
+        if isinstance(duration := event.fields.get("duration"), int | float):
+            shown["started"] = _local(event.time - timedelta(seconds=duration))
+            shown["duration"] = human_seconds(duration)
+        shown |= {name: event.fields[name] for name in _FIELDS if name in event.fields}
+        shown |= {"rule": event.rule} if event.rule else {}
+        shown["alert"] = _intention(alert)
+        shown |= {"key": alert.key} if alert is not None else {}
+        shown |= {"run": event.run} if event.run else {}
+        if event.outcome != Outcome.SUCCESS or not event.run:
+            shown["reason"] = event.message
+        write(self._name_of(event), **shown)
+
+    def _name_of(self, event: Event) -> str:
+        if event.outcome == Outcome.RECOVERED:
+            return "job.recovered"
+        if not event.run:
+            return "run.missed" if event.outcome == Outcome.MISSED else "event"
+        if event.run in self._runs:
+            return "run.amended"
+        self._runs[event.run] = None
+        if len(self._runs) > _REMEMBERED:
+            del self._runs[next(iter(self._runs))]
+        return "run.finished"
+
+    def daily(self, daily: Daily) -> None:
+        """Tell what a day brought: with this line in the log, borgwatch was alive."""
+        self._log.info(
+            "daily.summary", since=_local(daily.since), runs=daily.runs, ok=daily.ok, warning=daily.warning,
+            failed=daily.failed, skipped=daily.skipped, missed=daily.missed, alerts=daily.alerts,
+            waiting=daily.waiting, lines=daily.lines, unclaimed=daily.unclaimed,
+        )  # fmt: skip
+
+    def source(self, problem: Problem) -> None:
+        """Tell what stands in the way of reading, or no longer does."""
+        if problem.resolved:
+            self._log.info("source.resolved", where=problem.where, what=problem.what)
+        else:
+            self._log.warning("source.problem", where=problem.where, what=problem.what)
+
+    def problem(self, event: str, what: str, **fields: object) -> None:
+        """Tell of a trouble of borgwatch itself."""
+        if self._is_news(event, what):
+            self._log.error(event, error=what, **fields)
+
+    def resolved(self, event: str, **fields: object) -> None:
+        """Tell that the trouble told as `event` is over, if it was told."""
+        if self._said.pop(event, None) is not None:
+            self._log.info(f"{event}.resolved", **fields)
+
+    def reloaded(self, rules: int) -> None:
+        """Tell that new rules are in force."""
+        self._said.pop("rules.rejected", None)
+        self._log.info("rules.reloaded", rules=rules)
+
+    def ready(self, session: Session) -> None:
+        """Tell by which way people can be told, or why by none."""
+        self._said.pop("truenas.failed", None)
+        link, ladder = session.connection.link, session.ladder
+        transport = "tls" if link.encrypted else "unix socket" if link.unix else "plain"
+        self._log.info(
+            "truenas.ready", release=session.release, user=session.username, transport=transport,
+            delivery=ladder.rung.value,
+        )  # fmt: skip
+        if ladder.rung is Rung.MAIL and self._is_news("truenas.no_alerts", ladder.no_alert):
+            self._log.warning("truenas.no_alerts", delivery="mail", reason=ladder.no_alert)
+        if ladder.rung is Rung.NONE and self._is_news("truenas.no_delivery", ladder.no_alert):
+            self._log.error(
+                "truenas.no_delivery", user=session.username,
+                error=f"nothing can be delivered: {ladder.no_alert}; and {ladder.no_mail}",
+            )  # fmt: skip
+        self.still_up(session)
+
+    def still_up(self, session: Session) -> None:
+        """Tell of a certificate that is about to end."""
+        certificate = session.connection.certificate
+        if certificate is None or not ends_soon(certificate, self._today()):
+            return
+        until = certificate.not_after.date().isoformat()
+        if self._is_news("truenas.certificate_ends", until, _A_DAY):
+            self._log.warning(
+                "truenas.certificate_ends", until=until,
+                note="TrueNAS renews its own in its last five days: a pinned one is followed, a fingerprint or a"
+                " certificate file has to be put in anew",
+            )  # fmt: skip
+
+    def dismissed(self, key: str) -> None:
+        """Tell that somebody took one of our alerts away; it stays away until something new happens."""
+        self._log.info("alert.dismissed", key=key, by="a user of TrueNAS")
+
+    def lost(self, reason: str) -> None:
+        """Tell that the connection ended."""
+        self._log.warning("truenas.lost", reason=reason)
+
+    def failed(self, error: TrueNASError, retry_in: float) -> None:
+        """Tell why there is no session."""
+        if self._is_news("truenas.failed", str(error)):
+            kind = type(error).__name__
+            self._log.error("truenas.failed", kind=kind, error=str(error), retry_in=_seconds(retry_in))
+
+    def pinned(self, verdict: PinVerdict, certificate: Certificate) -> None:
+        """Tell which certificate is trusted from now on."""
+        renewed = verdict is PinVerdict.RENEWED
+        self._log.warning(
+            "truenas.certificate_renewed" if renewed else "truenas.certificate_pinned",
+            fingerprint=certificate.fingerprint, until=certificate.not_after.date().isoformat(),
+            note="the pinned certificate was about to end; compare the new one in the web interface"
+            if renewed else "trusted because it was seen first; compare it in the web interface",
+        )  # fmt: skip
+
+    def delivered(self, alert: Alert, proof: Delivered | Mailed, took: float) -> None:
+        """Tell that TrueNAS was seen to show the alert, or to show it no longer; or that it took a mail."""
+        self._said.pop(f"delivery.failed {alert.key}", None)
+        if isinstance(proof, Mailed):
+            self._mailed(alert, proof, took)
+            return
+        name = "alert.raised" if proof.raised else "alert.cleared"
+        fields = {"alert_class": proof.alert_class} if proof.raised else {}
+        self._log.info(
+            name, job=alert.job, operation=alert.operation, outcome=alert.outcome, key=alert.key,
+            confirmed=True, took=f"{took:.2f}s", **fields,
+        )  # fmt: skip
+
+    def _mailed(self, alert: Alert, proof: Mailed, took: float) -> None:
+        if proof.told:
+            self._log.warning(
+                "alert.mailed", job=alert.job, operation=alert.operation, outcome=alert.outcome, key=alert.key,
+                confirmed=False, took=f"{took:.2f}s", note="TrueNAS took the mail; whether it arrived cannot be read"
+                " back", reason=proof.why,
+            )  # fmt: skip
+
+    def undelivered(self, alert: Alert, error: TrueNASError, queue: int, retry_in: float) -> None:
+        """Tell that an alert was not proven to be shown, and which way it failed."""
+        if self._is_news(f"delivery.failed {alert.key}", str(error)):
+            hopeless = error.verdict in (Verdict.USER, Verdict.UNSUPPORTED)
+            self._log.error(
+                "delivery.failed", job=alert.job, key=alert.key, kind=type(error).__name__, confirmed=False,
+                error=str(error), queue=queue, retry_in=_seconds(retry_in), needs="you" if hopeless else "time",
+            )  # fmt: skip
+
+    def _is_news(self, event: str, what: str, again_after: float = _SAY_AGAIN_AFTER) -> bool:
+        said, when = self._said.get(event, ("", 0.0))
+        moment = self._clock()
+        if said == what and moment - when < again_after:
+            return False
+        self._said[event] = what, moment
+        return True
+
+
+def _intention(alert: Alert | None) -> str:
+    """Say what is asked of TrueNAS; the proof follows as `alert.raised` or `alert.cleared`."""
+    if alert is None:
+        return "none"
+    return ("raise" if alert.renotify else "refresh") if alert.raised else "clear"
+
+
+def _local(time: datetime) -> str:
+    return time.astimezone().isoformat(timespec="seconds")
+
+
+def _seconds(seconds: float) -> str:
+    return span_text(timedelta(seconds=seconds))

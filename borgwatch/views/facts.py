@@ -1,0 +1,53 @@
+"""What `status`, the metrics and the status page need of the journal, read in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from borgwatch.journal.lookback import Lookback
+from borgwatch.journal.notes import DeliveryState, ServiceState, Standing
+from borgwatch.matching.suspicious import RuleHits
+from borgwatch.policy.deadman import Expectation
+from borgwatch.runs.run import Run
+from borgwatch.views.history import Row, row_of_run
+from borgwatch.views.status import Status, status
+
+__all__ = ["Facts", "read_facts", "read_status"]
+
+Place = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """How everything stands, and the sums that were counted since the journal was begun."""
+
+    status: Status
+    standings: tuple[Standing, ...]
+    last: Mapping[Place, Row]
+    counters: Mapping[str, int]
+    hits: Mapping[str, RuleHits]
+    bytes: int
+
+
+def read_status(past: Lookback, expect: Sequence[Expectation], now: datetime) -> Status:
+    """Read how each job stands."""
+    return _read(past, expect, now)[0]
+
+
+def read_facts(past: Lookback, expect: Sequence[Expectation], now: datetime) -> Facts:
+    """Read what the metrics are made of."""
+    found, last, standings = _read(past, expect, now)
+    rows = {place: row_of_run(run, {}) for place, run in last.items()}
+    return Facts(found, standings, rows, past.counters(), past.rule_hits(), past.size())
+
+
+def _read(
+    past: Lookback, expect: Sequence[Expectation], now: datetime
+) -> tuple[Status, Mapping[Place, Run], tuple[Standing, ...]]:
+    jobs = past.jobs()
+    last = {place: runs[0] for place in jobs if (runs := past.runs_of(*place, 1))}
+    service, delivery = past.note(ServiceState), past.note(DeliveryState)
+    standings = tuple(past.standings())
+    return status(jobs.values(), last, standings, expect, service, delivery, now), last, standings

@@ -1,0 +1,237 @@
+"""What a person should look at who sits down once a week: what is broken, what happened, what stands out. Pure.
+
+The fields of `Review` are the documented JSON of `borgwatch review` (docs/review.md). Texts are as the journal has
+them: who shows them makes them harmless.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from borgwatch.journal.notes import Recorded
+from borgwatch.matching.suspicious import RuleHits, Unclaimed
+from borgwatch.model import Event, Outcome
+from borgwatch.runs.run import Run
+from borgwatch.views.history import VERSION, row_of_run
+from borgwatch.views.status import JobStatus, Status
+
+__all__ = ["USUAL", "Group", "Happened", "Line", "Outlier", "Review", "outliers", "review"]
+
+USUAL = 14
+"""How many runs before it a run is compared with."""
+_LEAST_USUAL = 5
+_WAITS_LONG = timedelta(minutes=10)
+_DEAD_AFTER = timedelta(days=180)
+_TROUBLE = frozenset({Outcome.FAILURE, Outcome.STALLED, Outcome.MISSED})
+_DIGITS = re.compile(r"\d+")
+_UNUSUAL: Mapping[str, tuple[float, float]] = {
+    # what is compared: (by which factor it must differ, how much it must differ at least)
+    "duration": (3, 60),
+    "original_size": (2, 10_000_000),
+    "deduplicated_size": (10, 100_000_000),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """How often each outcome of an operation of a job came, and the success that came last."""
+
+    job: str
+    operation: str
+    outcomes: Mapping[str, int]
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Warnings or failures that say the same but for their numbers; `message` is the newest of them."""
+
+    message: str
+    count: int
+    first: datetime
+    last: datetime
+    jobs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Suspicious lines that no rule claimed; `sample` is the newest, `match` what a rule could look for."""
+
+    job: str
+    count: int
+    first: datetime
+    last: datetime
+    sample: str
+    match: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outlier:
+    """A run whose `what` (`duration` in seconds, sizes in bytes) differs much from the median of those before it."""
+
+    job: str
+    operation: str
+    time: datetime
+    what: str
+    value: float
+    usual: float
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a person should look at. `since` is the last review, `delivery` what is wrong with telling people.
+
+    `mailed` counts the alerts that could only be mailed: nobody can tell whether they arrived.
+    """
+
+    since: datetime | None
+    status: Status
+    broken: tuple[JobStatus, ...]
+    happened: tuple[Happened, ...]
+    troubles: tuple[Group, ...]
+    warnings: tuple[Group, ...]
+    unclaimed: tuple[Line, ...]
+    outliers: tuple[Outlier, ...]
+    dead_rules: tuple[str, ...]
+    delivery: tuple[str, ...]
+    mailed: int
+    verdict: str
+    version: int = VERSION
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is broken: no job, no delivery, and the service is at work."""
+        return not self.broken and not self.delivery
+
+
+def review(
+    now_status: Status,
+    since: datetime | None,
+    events: Sequence[Recorded],
+    recent: Mapping[tuple[str, str], Sequence[Run]],
+    unclaimed: Iterable[Unclaimed],
+    own_rules: Iterable[str],
+    hits: Mapping[str, RuleHits],
+) -> Review:
+    """Sum up. `events` are those since the last review; `recent` holds the newest runs of each job, newest first."""
+    told = [found.event for found in events if not found.event.past and found.event.outcome != Outcome.RECOVERED]
+    lines = tuple(_line(line) for line in unclaimed if since is None or line.last > since)
+    seen = [(place, runs) for place, runs in recent.items()]
+    found = tuple(outlier for _, runs in sorted(seen, key=lambda item: item[0]) for outlier in outliers(runs, since))
+    delivery = tuple(_delivery_trouble(now_status))
+    warnings = _groups(event for event in told if event.outcome == Outcome.WARNING)
+    broken = now_status.broken
+    return Review(
+        since=since, status=now_status, broken=broken,
+        happened=_happened(told),
+        troubles=_groups(event for event in told if event.outcome in _TROUBLE),
+        warnings=warnings, unclaimed=lines, outliers=found,
+        dead_rules=tuple(rule for rule in own_rules if _is_dead(hits.get(rule), now_status.time)),
+        delivery=delivery, mailed=sum(found.delivery == "mailed" for found in events),
+        verdict=_verdict(broken, delivery, told, since, (len(warnings), len(lines), len(found))),
+    )  # fmt: skip
+
+
+def _line(line: Unclaimed) -> Line:
+    match = max(line.text.split("#"), key=len).strip()
+    return Line(line.job, line.count, line.first, line.last, line.sample, match)
+
+
+def _is_dead(hits: RuleHits | None, now: datetime) -> bool:
+    return hits is None or now - hits.last > _DEAD_AFTER
+
+
+def _happened(events: Iterable[Event]) -> tuple[Happened, ...]:
+    table: dict[tuple[str, str], tuple[dict[str, int], datetime]] = {}
+    for event in events:
+        counts, last = table.get((event.job, event.operation), ({}, event.time))
+        counts[event.outcome] = counts.get(event.outcome, 0) + 1
+        table[event.job, event.operation] = counts, max(last, event.time)
+    return tuple(Happened(*place, counts, last) for place, (counts, last) in sorted(table.items()))
+
+
+def _groups(events: Iterable[Event]) -> tuple[Group, ...]:
+    """Put messages together that differ only in their numbers, the most frequent first."""
+    table: dict[str, list[Event]] = {}
+    for event in events:
+        table.setdefault(_DIGITS.sub("#", event.message or event.title), []).append(event)
+    groups = []
+    for alike in table.values():
+        alike.sort(key=lambda event: event.time)
+        newest = alike[-1]
+        jobs = tuple(sorted({f"{event.job} {event.operation}" for event in alike}))
+        groups.append(Group(newest.message or newest.title, len(alike), alike[0].time, newest.time, jobs))
+    return tuple(sorted(groups, key=lambda group: (-group.count, group.message)))
+
+
+def outliers(runs: Sequence[Run], since: datetime | None) -> list[Outlier]:
+    """Find the runs since a time that took or saved much more or less than the median of the fourteen before.
+
+    `runs` are of one operation of one job, the newest first; only those that came to an end are compared.
+    """
+    rows = [row_of_run(run, {}) for run in runs if run.outcome in (Outcome.SUCCESS, Outcome.WARNING)]
+    found = []
+    for what, (factor, least) in _UNUSUAL.items():
+        values = [(row, value) for row in rows if (value := getattr(row, what)) is not None]
+        for number, (row, value) in enumerate(values):
+            before = [other for _, other in values[number + 1 : number + 1 + USUAL]]
+            if len(before) < _LEAST_USUAL or (since is not None and row.time <= since):
+                continue
+            usual = statistics.median(before)
+            if abs(value - usual) >= least and (value > usual * factor or value * factor < usual):
+                found.append(Outlier(row.job, row.operation, row.time, what, value, usual))
+    return found
+
+
+def _delivery_trouble(now: Status) -> Iterable[str]:
+    delivery = now.delivery
+    if now.service is None:
+        yield "borgwatch has not run yet on this journal"
+    elif not now.at_work:
+        yield f"borgwatch is not at work: it was last seen at {_stamp(now.service.stopped or now.service.looked)}"
+    if delivery is not None and delivery.rung == "none":
+        yield f"nothing can be delivered since {_stamp(delivery.since)}: {delivery.reason}"
+    elif delivery is not None and delivery.lost is not None and now.time - delivery.lost > _WAITS_LONG and now.at_work:
+        yield f"no session with TrueNAS since {_stamp(delivery.lost)}: {delivery.reason}"
+    late = [
+        job for job in now.jobs
+        if job.alert == "waiting" and job.alert_time is not None and now.time - job.alert_time > _WAITS_LONG
+    ]  # fmt: skip
+    if late and (delivery is None or delivery.rung != "off"):
+        yield f"{_count(len(late), 'alert')} waiting for delivery: {', '.join(job.alert_key for job in late)}"
+
+
+def _verdict(
+    broken: Sequence[JobStatus],
+    delivery: Sequence[str],
+    events: Sequence[Event],
+    since: datetime | None,
+    looks: tuple[int, int, int],
+) -> str:
+    """Say the whole in one line: what is broken, else what deserves a look, else that all is well."""
+    runs = sum(event.outcome != Outcome.MISSED for event in events)
+    failed = sum(event.outcome in _TROUBLE for event in events)
+    when = f"since {_stamp(since)}" if since is not None else "in all"
+    past = f"{_count(runs, 'run')} {when}, {failed} failed or missing"
+    if broken or delivery:
+        parts = [f"broken now: {', '.join(f'{job.job} {job.operation}' for job in broken)}"] if broken else []
+        parts += ["delivery in trouble"] if delivery else []
+        return f"ACT: {'; '.join(parts)}. {past}."
+    names = ("kind of warning", "unclaimed line", "outlier")
+    parts = [_count(count, name) for count, name in zip(looks, names, strict=True) if count]
+    if parts:
+        return f"LOOK: nothing is broken; {', '.join(parts)}. {past}."
+    return f"WELL: nothing is broken and nothing stands out. {past}."
+
+
+def _count(number: int, thing: str) -> str:
+    plural = thing.replace("kind of warning", "kinds of warning") if "kind of" in thing else f"{thing}s"
+    return f"{number} {thing if number == 1 else plural}"
+
+
+def _stamp(time: datetime) -> str:
+    return f"{time.astimezone():%Y-%m-%d %H:%M}"

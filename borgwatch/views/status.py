@@ -1,0 +1,130 @@
+"""How each operation of each job stands, and whether borgwatch itself is at work. Pure.
+
+The fields of `Status` are the documented JSON of `borgwatch status` (docs/review.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from borgwatch.journal.notes import DeliveryState, ServiceState, Standing
+from borgwatch.model import Outcome
+from borgwatch.policy.deadman import Expectation, expected
+from borgwatch.policy.jobs import JobState
+from borgwatch.runs.events import event_of_run
+from borgwatch.runs.run import Run
+from borgwatch.views.history import VERSION, number_of
+
+__all__ = ["JobStatus", "Status", "status"]
+
+_UNSEEN_AFTER = timedelta(hours=3)
+"""The service notes each hour that it works."""
+_TROUBLE = frozenset({Outcome.FAILURE, Outcome.STALLED, Outcome.MISSED})
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """How one operation of a job stands: `ok`, `warning`, `failing`, `overdue`, or what its last outcome was.
+
+    `due` is when the next success must have come, if one is waited for. `alert` is what TrueNAS shows: `none`,
+    `raised` (read back), `mailed`, or `waiting` (not delivered yet), with its text.
+    """
+
+    job: str
+    operation: str
+    state: str
+    last_success: datetime | None = None
+    last_run: datetime | None = None
+    last_outcome: str = ""
+    duration: float | None = None
+    message: str = ""
+    failures: int = 0
+    failing_since: datetime | None = None
+    due: datetime | None = None
+    alert: str = "none"
+    alert_text: str = ""
+    alert_key: str = ""
+    alert_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How everything stands. `at_work` says whether the service was seen at work of late."""
+
+    time: datetime
+    at_work: bool
+    service: ServiceState | None
+    delivery: DeliveryState | None
+    waiting: int
+    jobs: tuple[JobStatus, ...]
+    version: int = VERSION
+
+    @property
+    def broken(self) -> tuple[JobStatus, ...]:
+        """The jobs that somebody must see to."""
+        return tuple(job for job in self.jobs if job.state in ("failing", "overdue"))
+
+
+def status(
+    jobs: Iterable[JobState],
+    last_runs: Mapping[tuple[str, str], Run],
+    standings: Sequence[Standing],
+    expectations: Sequence[Expectation],
+    service: ServiceState | None,
+    delivery: DeliveryState | None,
+    now: datetime,
+) -> Status:
+    """Say how each operation of each job stands."""
+    by_place = {(standing.alert.job, standing.alert.operation): standing for standing in standings}
+    places = sorted(jobs, key=lambda state: (state.job, state.operation))
+    return Status(
+        time=now,
+        at_work=service is not None and service.stopped is None and now - service.looked < _UNSEEN_AFTER,
+        service=service,
+        delivery=delivery,
+        waiting=sum(not standing.done for standing in standings),
+        jobs=tuple(
+            _job_status(
+                state, last_runs.get((state.job, state.operation)), by_place.get((state.job, state.operation)),
+                expected(expectations, state.job, state.operation), now,
+            )
+            for state in places
+        ),
+    )  # fmt: skip
+
+
+def _job_status(
+    state: JobState, run: Run | None, standing: Standing | None, expectation: Expectation | None, now: datetime
+) -> JobStatus:
+    due = state.last_success + expectation.within if expectation and state.last_success else None
+    event = event_of_run(run) if run is not None and run.id == state.run else None
+    alert = _alert_state(standing)
+    return JobStatus(
+        state.job, state.operation, _state(state, due, now), state.last_success, state.last_run, state.last_outcome,
+        duration=number_of(event.fields.get("duration")) if event else None,
+        message=event.message if event else "",
+        failures=state.failures, failing_since=state.failing_since, due=due, alert=alert,
+        alert_text=standing.alert.text if standing and alert != "none" else "",
+        alert_key=standing.alert.key if standing else "",
+        alert_time=standing.alert.time if standing and alert != "none" else None,
+    )  # fmt: skip
+
+
+def _alert_state(standing: Standing | None) -> str:
+    if standing is None:
+        return "none"
+    if not standing.done:
+        return "waiting"
+    if not standing.alert.raised:
+        return "none"
+    return "raised" if standing.shown else "mailed"
+
+
+def _state(state: JobState, due: datetime | None, now: datetime) -> str:
+    if state.last_outcome in _TROUBLE:
+        return "failing"
+    if due is not None and now > due:
+        return "overdue"
+    return {Outcome.SUCCESS: "ok", "": "unknown"}.get(state.last_outcome, state.last_outcome)

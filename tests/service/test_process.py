@@ -1,0 +1,278 @@
+"""The process around the pipeline: nothing that breaks in one place ends the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from borgwatch.config import load
+from borgwatch.errors import JournalError
+from borgwatch.journal.store import Journal
+from borgwatch.service import process as service_module
+from borgwatch.service.process import Service
+from borgwatch.service.report import LogReport
+from borgwatch.settings import Settings
+from borgwatch.truenas.errors import TrueNASError
+from borgwatch.truenas.session import Session
+from borgwatch.truenas.simulator import Simulator
+from tests.process import ROOT, borgwatch, environment
+
+LOCKED = (ROOT / "tests" / "data" / "borg-logs" / "borg-1.4.5" / "create-lock-timeout.stderr").read_bytes()
+
+
+class Told(LogReport):
+    """Keeps what was told, and can fail in the telling."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.problems: list[tuple[str, str]] = []
+        self.changed = asyncio.Event()
+        self.fail_on: str = ""
+        self.sessions = 0
+        self.reloads = 0
+        self.refused = 0
+
+    def problem(self, event: str, what: str, **fields: object) -> None:
+        self.problems.append((event, what))
+        self.changed.set()
+        self._maybe_fail("problem")
+        super().problem(event, what, **fields)
+
+    def ready(self, session: Session) -> None:
+        super().ready(session)
+        self.sessions += 1
+        self.changed.set()
+
+    def failed(self, error: TrueNASError, retry_in: float) -> None:
+        super().failed(error, retry_in)
+        self.refused += 1
+        self.changed.set()
+
+    def reloaded(self, rules: int) -> None:
+        super().reloaded(rules)
+        self.reloads += 1
+        self.changed.set()
+
+    def lost(self, reason: str) -> None:
+        self._maybe_fail("lost")
+        super().lost(reason)
+
+    def step(self, step: Any) -> None:
+        self.changed.set()
+        self._maybe_fail("step" if step.events else "")
+        super().step(step)
+
+    def _maybe_fail(self, what: str) -> None:
+        if what and what in self.fail_on.split():
+            raise OSError(28, "No space left on device")
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(20):
+            while not condition():
+                self.changed.clear()
+                await self.changed.wait()
+
+
+def settings_for(nas: Simulator, directory: Path, **more: str) -> Settings:
+    return load(
+        {
+            "NOTIFY_TRUENAS_ENABLED": "true",
+            "NOTIFY_TRUENAS_API_URL": nas.url,
+            "NOTIFY_TRUENAS_API_KEY": nas.keys[0].key,
+            "NOTIFY_TRUENAS_VERIFY_SSL": "pin",
+            "BORGWATCH_WATCH": str(directory / "watch"),
+            "BORGWATCH_STATE": str(directory / "state"),
+            "BORGWATCH_RULES": str(directory / "rules"),
+            "BORGWATCH_POLL": "0.1s",
+            **more,
+        }
+    ).checked()
+
+
+@asynccontextmanager
+async def at_work(settings: Settings, told: Told) -> AsyncIterator[Service]:
+    journal = Journal.open(settings.state, exclusive=True)
+    service = Service(settings, journal, told)
+    ready = asyncio.Event()
+    task = asyncio.create_task(service.run(on_ready=ready.set))
+    await ready.wait()
+    try:
+        yield service
+    finally:
+        service.stop()
+        await task
+        journal.close()
+
+
+@pytest.fixture
+async def nas() -> AsyncIterator[Simulator]:
+    async with Simulator() as nas:
+        yield nas
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "watch" / "nas" / "backup.log"
+    path.parent.mkdir(parents=True)
+    return path
+
+
+async def test_a_journal_that_cannot_be_written_is_told_and_the_lines_wait(
+    nas: Simulator, tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Told()
+    async with at_work(settings_for(nas, tmp_path), told) as service:
+        with monkeypatch.context() as broken:
+            broken.setattr(service._journal, "commit", _disk_full)
+            log.write_bytes(LOCKED)
+            await told.until(lambda: told.problems)
+        assert told.problems[0] == ("journal.failed", "disk full")
+        await nas.changed(lambda nas: nas.alerts)
+    assert len(nas.alerts) == 1
+
+
+def _disk_full(_: object) -> None:
+    raise JournalError("disk full")
+
+
+async def test_a_step_that_breaks_on_something_nobody_thought_of_is_tried_again(
+    nas: Simulator, tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Told()
+    async with at_work(settings_for(nas, tmp_path), told) as service:
+        with monkeypatch.context() as broken:
+            broken.setattr(service.pipeline, "step", _nobody_thought_of_it)
+            log.write_bytes(LOCKED)
+            await told.until(lambda: told.problems)
+        assert told.problems[0] == ("pipeline.broken", "ZeroDivisionError: what now")
+        await nas.changed(lambda nas: nas.alerts)
+
+
+def _nobody_thought_of_it(*_: object) -> None:
+    raise ZeroDivisionError("what now")
+
+
+async def test_what_cannot_be_told_is_still_delivered(nas: Simulator, tmp_path: Path, log: Path) -> None:
+    told = Told()
+    told.fail_on = "step problem"
+    async with at_work(settings_for(nas, tmp_path), told):
+        log.write_bytes(LOCKED)
+        await nas.changed(lambda nas: nas.alerts)
+
+
+async def test_delivery_that_broke_is_begun_again_even_if_that_cannot_be_told(
+    nas: Simulator, tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk behind the log at the moment when the connection drops must not end delivery for good."""
+    monkeypatch.setattr(service_module, "_PAUSE_AFTER_BREAK", 0.05)
+    told = Told()
+    async with at_work(settings_for(nas, tmp_path), told):
+        await told.until(lambda: told.sessions)
+        told.fail_on = "lost problem"
+        await nas.disconnect_all()
+        await told.until(lambda: [event for event, _ in told.problems if event == "client.broken"])
+        told.fail_on = ""
+        log.write_bytes(LOCKED)
+        await nas.changed(lambda nas: nas.alerts, 20)
+
+
+async def test_a_watched_directory_within_another_is_watched_once(nas: Simulator, tmp_path: Path, log: Path) -> None:
+    told = Told()
+    watch = f"{tmp_path / 'watch'},{log.parent},{tmp_path / 'watch'}"
+    async with at_work(settings_for(nas, tmp_path, BORGWATCH_WATCH=watch), told) as service:
+        log.write_bytes(b'Creating archive at "/r::a"\nterminating with success status, rc 0\n')
+        await told.until(lambda: service.pipeline.jobs)
+    assert [what for event, what in told.problems if event == "config.problem"] == [
+        f"BORGWATCH_WATCH: {log.parent} lies in {tmp_path / 'watch'}: it is watched once",
+    ]
+
+
+async def test_a_full_disk_behind_the_log_does_not_stop_the_service(nas: Simulator, tmp_path: Path, log: Path) -> None:
+    settings = {
+        "NOTIFY_TRUENAS_ENABLED": "true",
+        "NOTIFY_TRUENAS_API_URL": nas.url,
+        "NOTIFY_TRUENAS_API_KEY": nas.keys[0].key,
+        "NOTIFY_TRUENAS_VERIFY_SSL": "pin",
+        "BORGWATCH_WATCH": str(tmp_path / "watch"),
+        "BORGWATCH_STATE": str(tmp_path / "state"),
+    }
+    with Path("/dev/full").open("wb") as full:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "borgwatch", "run", env=environment(settings), stdout=full, stderr=full
+        )
+    try:
+        await nas.changed(lambda nas: nas.connections == 1, 20)
+        log.write_bytes(LOCKED)
+        await nas.changed(lambda nas: nas.alerts, 20)
+    finally:
+        process.terminate()
+        assert await process.wait() == 0
+
+
+async def test_a_journal_below_the_watched_directory_is_refused(tmp_path: Path, log: Path) -> None:
+    """Borgwatch never writes where it watches."""
+    settings = {"BORGWATCH_WATCH": str(tmp_path / "watch"), "BORGWATCH_STATE": str(log.parent / "state")}
+    done = await borgwatch("run", settings=settings)
+    assert done.code == 2
+    assert "must not write" in done.err
+    assert list(log.parent.iterdir()) == []
+
+
+async def test_a_reload_tries_truenas_again_at_once(nas: Simulator, tmp_path: Path, log: Path) -> None:  # noqa: ARG001 - the directory must be there
+    """After a refused login the next try would come a quarter of an hour later."""
+    told = Told()
+    nas.keys[0].revoked = True
+    async with at_work(settings_for(nas, tmp_path), told) as service:
+        await told.until(lambda: told.refused)
+        nas.keys[0].revoked = False
+        service.reload()
+        await told.until(lambda: told.sessions)
+
+
+TAPE = """schema: 1
+pack: my
+expect: [{job: nas, within: 26h}]
+rules: [{id: tape, match: {text|contains: tape is full}, emit: backup.failure}]
+"""
+
+
+async def test_changed_rule_files_are_read_again_without_being_asked(nas: Simulator, tmp_path: Path, log: Path) -> None:
+    """The directory may come only later, as a mount does."""
+    told = Told()
+    async with at_work(settings_for(nas, tmp_path, BORGWATCH_EXPECT="2d"), told) as service:
+        (tmp_path / "rules").mkdir()
+        (tmp_path / "rules" / "my.yaml").write_text(TAPE)
+        await told.until(lambda: told.reloads)
+        assert service.rules.rules[0].id == "my.tape"
+        assert [row.job for row in service.pipeline.plan.expect] == ["nas", "*"]
+        log.write_text("the tape is full\n")
+        await nas.changed(lambda nas: nas.alerts)
+        (tmp_path / "rules" / "my.yaml").unlink()
+        await told.until(lambda: told.reloads == 2)
+        assert service.rules.rules[0].id != "my.tape"
+
+
+async def test_broken_rules_leave_the_old_ones_in_place_and_are_told_once(
+    nas: Simulator, tmp_path: Path, log: Path
+) -> None:
+    rules = tmp_path / "rules" / "my.yaml"
+    rules.parent.mkdir()
+    rules.write_text(TAPE)
+    told = Told()
+    async with at_work(settings_for(nas, tmp_path), told) as service:
+        rules.write_text(TAPE + "rulez: []\n")
+        await told.until(lambda: told.problems)
+        log.write_text("the tape is full\n")
+        await nas.changed(lambda nas: nas.alerts)
+        assert service.rules.rules[0].id == "my.tape"
+        rules.write_text(TAPE)
+        await told.until(lambda: told.reloads)
+    assert told.problems == [
+        ("rules.rejected", f"{rules}:5:1: unknown key 'rulez' in a rule file (did you mean 'rules'?)"),
+    ]

@@ -1,0 +1,113 @@
+"""What borgwatch says, word for word: the lines are a promise to whoever searches for them."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from borgwatch.logs import configure
+from borgwatch.model import Alert, Event, Level
+from borgwatch.pipeline import Step
+from borgwatch.policy.jobs import recovery
+from borgwatch.service.daily import Daily
+from borgwatch.service.report import LogReport
+
+ENDED = datetime(2026, 11, 23, 3, 14, 5, tzinfo=UTC)
+FAILED = Event(
+    "e1", "backup.failure", Level.CRITICAL, "nas", "Borg Backup Failed", "lock timeout", ENDED, "borg.lock-timeout",
+    "/watch/nas/backup.log", "r1", {"rc": 73, "duration": 842.4, "errors": 1, "next_step": "Wait."},
+)  # fmt: skip
+GOOD = replace(
+    FAILED, id="e2", name="backup.success", message="Archive: a", rule="", run="r2",
+    fields={"duration": 3.21, "archive": "nas-1", "files": 7, "original_size": 5, "deduplicated_size": 2, "rc": 0},
+)  # fmt: skip
+ALERT = Alert("borgwatch:main:nas", "nas", "backup", "failure", Level.CRITICAL, "text", True, "e1", ENDED)
+
+
+@pytest.fixture
+def out(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    monkeypatch.setenv("TZ", "UTC")
+    stream = io.StringIO()
+    configure(stream=stream)
+    return stream
+
+
+def lines(out: io.StringIO) -> list[str]:
+    """The lines without their time."""
+    return [line[26:] for line in out.getvalue().splitlines()]
+
+
+def local(time: datetime) -> str:
+    return time.astimezone().isoformat(timespec="seconds")
+
+
+def test_a_run_that_failed_is_one_line_with_everything(out: io.StringIO) -> None:
+    LogReport().step(Step(events=(FAILED,), alerts=(ALERT,)))
+    assert lines(out) == [
+        (
+            "[warning] run.finished job=nas operation=backup outcome=failure"
+            f" started={local(ENDED - timedelta(seconds=842.4))} duration=842s rc=73 errors=1 rule=borg.lock-timeout"
+            " alert=raise key=borgwatch:main:nas run=r1 reason='lock timeout'"
+        )
+    ]
+
+
+def test_a_run_that_went_well_is_one_line_with_its_figures(out: io.StringIO) -> None:
+    LogReport().step(Step(events=(GOOD,), alerts=(replace(ALERT, raised=False, event_id="e2"),)))
+    assert lines(out) == [
+        (
+            "[info] run.finished job=nas operation=backup outcome=success"
+            f" started={local(ENDED - timedelta(seconds=3.21))} duration=3.2s archive=nas-1 files=7 original_size=5"
+            " deduplicated_size=2 rc=0 alert=clear key=borgwatch:main:nas run=r2"
+        )
+    ]
+
+
+def test_a_run_is_told_as_finished_once_and_what_follows_is_told_as_something_else(out: io.StringIO) -> None:
+    """A stalled run that ends after all, a success that ends trouble, a run that did not come."""
+    report = LogReport()
+    again = recovery(replace(GOOD, fields={"failing_since": local(ENDED), "recovered_after": 7200.0, "failures": 3}))
+    assert again is not None
+    report.step(Step(events=(replace(FAILED, name="backup.stalled"),)))
+    report.step(Step(events=(replace(FAILED, name="backup.success"), GOOD, again)))
+    report.step(Step(events=(replace(FAILED, name="backup.missed", run="", fields={}, rule="deadman"),)))
+    report.step(Step(events=(replace(FAILED, name="verify.skipped", run="", fields={}, rule="mine.skip"),)))
+    assert [line.split(" ")[1] for line in lines(out)] == [
+        "run.finished", "run.amended", "run.finished", "job.recovered", "run.missed", "event",
+    ]  # fmt: skip
+    assert lines(out)[3].endswith(
+        "failures=3 alert=none run=r2 reason='It works again after 2 hours and 3 failed runs'"
+    )
+
+
+def test_a_repeated_failure_says_that_it_only_refreshes_its_alert(out: io.StringIO) -> None:
+    LogReport().step(Step(events=(FAILED,), alerts=(replace(ALERT, renotify=False),)))
+    assert " alert=refresh " in lines(out)[0]
+
+
+def test_what_was_past_is_one_line(out: io.StringIO) -> None:
+    LogReport().step(Step(events=tuple(replace(FAILED, id=str(n), past=True) for n in range(50))))
+    assert lines(out) == ["[info] past.learnt events=50 jobs=1"]
+
+
+def test_the_day_is_one_line(out: io.StringIO) -> None:
+    LogReport().daily(Daily(ENDED, 4, 3, 1, 0, 0, 1, 1, 0, 812, 17))
+    assert lines(out) == [
+        (
+            f"[info] daily.summary since={local(ENDED)} runs=4 ok=3 warning=1 failed=0 skipped=0 missed=1 alerts=1"
+            " waiting=0 lines=812 unclaimed=17"
+        )
+    ]
+
+
+def test_hostile_words_of_a_log_stay_words(out: io.StringIO) -> None:
+    hostile = "<script>alert(1)</script>\x1b[31m\x1b]0;title\x07\u202eevil\n2026-01-01T00:00:00+00:00 [error] fake.line"
+    LogReport().step(Step(events=(replace(FAILED, message=hostile, job="a\x1b[2Jb"),)))
+    (line,) = lines(out)
+    assert "\x1b" not in line
+    assert "\u202e" not in line
+    assert line.startswith("[warning] run.finished job='a [2Jb'")
+    assert "reason='<script>alert(1)</script> [31m ]0;title evil 2026-01-01" in line
