@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Protocol
 
@@ -28,6 +29,8 @@ FOLLOW = "app.container_log_follow"
 _FOLLOWED = ("RUNNING", "CRASHED", "DEPLOYING")
 _LOOK_AGAIN = 30.0
 """Seconds between two looks at the containers of an app."""
+_SILENCE = 600.0
+"""Seconds without a line after which a stream is begun again: it may have ended without a word."""
 _ROOM = 0.5
 """Seconds until it is seen whether there is room for more lines."""
 _TAIL, _FIRST_TAIL, _ALL = 500, 10_000, 0
@@ -107,6 +110,7 @@ class _Stream:
     is_first: bool = True
     is_over: bool = False
     failed: bool = False
+    heard: float = field(default_factory=time.monotonic)
 
     @property
     def may_miss(self) -> bool:
@@ -162,7 +166,8 @@ class AppListener:
         """Bring the streams up to what is there now."""
         containers = await find_containers(session, self._sink.app, self._sink.service)
         for service, stream in list(self._streams.items()):
-            is_current = not stream.is_over and containers.get(service) == stream.container
+            is_silent = time.monotonic() - stream.heard >= _SILENCE
+            is_current = not (stream.is_over or is_silent) and containers.get(service) == stream.container
             if not is_current or not self._client.subscriptions.has(stream.collection):
                 await self._end(session, service)
         for service, container in containers.items():
@@ -193,6 +198,7 @@ class AppListener:
         await self._client.subscriptions.follow(session, stream.collection, heard, ended)
 
     def _hear(self, service: str, stream: _Stream, event: Heard) -> None:
+        stream.heard = time.monotonic()
         written = read_line(event.fields.get("data"), event.fields.get("timestamp"))
         if written is None or stream.is_over:
             return

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sqlite3
 import stat
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -300,3 +302,27 @@ async def test_sigterm_in_the_middle_of_a_long_log_loses_nothing(
     names = [event.name for event in journal.events(5000)]
     journal.close()
     assert (names.count("backup.failure"), names.count("backup.success")) == (40, 40 * 20 + 1)
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
+async def test_the_page_and_the_metrics_are_served_where_a_port_is_set(
+    image: Image, settings: dict[str, str], host: Host
+) -> None:
+    """The image listens on all addresses of its container: only what is published is reached."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    async with started(image, host, {**settings, "BORGWATCH_WEB_PORT": str(port)}) as running:
+        host.append(LOCKED)
+        await running.line_with("alert.raised")
+        page = await asyncio.to_thread(get, port, "/")
+        assert "broken now: nas backup" in page
+        assert "shown under the bell, read back" in page
+        assert "borgwatch_consecutive_failures" in await asyncio.to_thread(get, port, "/metrics")
+
+
+def get(port: int, path: str) -> str:
+    with urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        return str(answer.read(), "utf-8")

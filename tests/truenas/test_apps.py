@@ -206,3 +206,17 @@ async def test_a_flood_is_cut_off_and_asked_for_again(nas: Simulator, monkeypatc
     expected = write(nas, app, range(400))
     async with listening(nas) as one:
         assert await one.until(400) == expected
+
+
+async def test_a_stream_that_ended_without_a_word_is_begun_again(
+    nas: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SILENCE", 0.3)
+    app = nas.install_app("borg", "backup")
+    expected = write(nas, app, range(2))
+    async with listening(nas) as one:
+        await one.until(2)
+        for session in nas._appliance.sessions:
+            session._subscriptions.clear()
+        expected += write(nas, app, range(5, 8))
+        assert await one.until(5) == expected
