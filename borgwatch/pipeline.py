@@ -17,7 +17,7 @@ from typing import Protocol
 from borgwatch.journal.store import Change, Journal
 from borgwatch.judge import Judge, Judged
 from borgwatch.matching.candidates import Candidates
-from borgwatch.model import Alert, Event, Position
+from borgwatch.model import Alert, Event, Line, Position
 from borgwatch.policy.alerts import EventFilter, alert_for, alert_key
 from borgwatch.policy.deadman import Expectation, Steadiness, expected, missed, rewound
 from borgwatch.policy.folding import Held, Key, Repetition, cool, fold
@@ -156,22 +156,25 @@ class Pipeline:
         """What is known of each operation of each job."""
         return self._jobs
 
-    def step(self, changed: Collection[str] | None = None) -> Step:
+    def step(self, changed: Collection[str] | None = None, *, careful: bool = False) -> Step:
         """Read, judge, decide and commit once; raises `JournalError` if it could not be committed.
 
-        `changed` are the paths to look at, if that is known; all files otherwise.
+        `changed` are the paths to look at, if that is known; all files otherwise. A `careful` step tries each line by
+        itself, and passes over, loudly, those that something nobody thought of breaks on.
         """
         wanted = self._candidates.starts
         batches = [(tree, tree.read(self._budget, wanted, changed=changed)) for tree in self._trees]
         now = self._now()
         positions = {source: position for _, batch in batches for source, position in batch.positions.items()}
-        judged = self._judge_batches(batches, now, positions)
+        lines = [line for _, batch in batches for line in batch.lines]
+        sound, passed_over = self._sound(lines, now) if careful else (lines, ())
+        judged = self._judge_lines(sound, now, positions)
         self._clock = self._clock.look(now, self._monotonic())
         may_miss = not self._is_behind(batches, now) and self._clock.is_steady
         decided = self._decide(judged.events, now, may_miss=may_miss)
         roots = [root for root, tree in self._new_roots.items() if tree.is_there]
-        lines = sum(batch.count for _, batch in batches)
-        unwritten, uncounted = {**self._unwritten, **positions}, self._uncounted + lines
+        count = sum(batch.count for _, batch in batches)
+        unwritten, uncounted = {**self._unwritten, **positions}, self._uncounted + count
         is_news = bool(roots or judged.streams or judged.runs or judged.hits or judged.unclaimed or decided.is_news)
         if is_news or (unwritten and not timedelta() <= now - self._written < _LAG):
             self._journal.commit(
@@ -196,8 +199,8 @@ class Pipeline:
         return Step(
             events=decided.events,
             alerts=tuple(decided.alerts.values()),
-            problems=tuple(problem for _, batch in batches for problem in batch.problems),
-            lines=lines,
+            problems=(*(problem for _, batch in batches for problem in batch.problems), *passed_over),
+            lines=count,
             more=any(batch.more for _, batch in batches),
         )
 
@@ -212,11 +215,23 @@ class Pipeline:
         self._behind_since = self._behind_since or now
         return now - self._behind_since < _MAX_BEHIND
 
-    def _judge_batches(
-        self, batches: Iterable[tuple[Source, Batch]], now: datetime, positions: Mapping[str, Position | None]
-    ) -> Judged:
+    def _sound(self, lines: Iterable[Line], now: datetime) -> tuple[list[Line], tuple[Problem, ...]]:
+        """Leave out the lines that cannot be judged: one of them must not keep all others from being judged."""
+        streams, sound, problems = dict(self._streams), list[Line](), list[Problem]()
+        for line in lines:
+            try:
+                judged = self.judge.lines(streams, [line])
+                self._decide(judged.events, now, may_miss=False)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it would come again with each step
+                what = f"a line could not be judged and was passed over ({type(error).__name__}): please report it"
+                problems.append(Problem(line.source, what))
+            else:
+                streams.update(judged.streams)
+                sound.append(line)
+        return sound, tuple(problems)
+
+    def _judge_lines(self, lines: Sequence[Line], now: datetime, positions: Mapping[str, Position | None]) -> Judged:
         """Judge what was read, and silence: of the runs that nothing bears on, only once the first of them is due."""
-        lines = [line for _, batch in batches for line in batch.lines]
         first = self.judge.lines(self._streams, lines)
         streams = ChainMap({**first.streams}, self._streams)
         last_read = ChainMap(dict.fromkeys(positions, now), self._last_read)

@@ -85,6 +85,7 @@ class Service:
             now,
         )
         self._heart = heart
+        self._careful = False
         self._unread: dict[str, str] = {}
         self._stopping = asyncio.Event()
         self._waker: Waker | None = None
@@ -244,15 +245,17 @@ class Service:
 
     def _step(self, changed: Collection[str] | None = None) -> Step:
         try:
-            step = self.pipeline.step(changed)
+            step = self.pipeline.step(changed, careful=self._careful)
         except JournalError as error:
             self._report.problem("journal.failed", str(error))
             self._beat(f"the journal cannot be written: {error}")
             return Step()
         except Exception as error:  # noqa: BLE001 - one line must not end the watching
             self._say_broken("pipeline", error)
+            self._careful = True
             self._beat(f"reading is broken: {type(error).__name__}: {error}")
             return Step()
+        self._careful = False
         self._report.resolved("journal.failed")
         self._note_unread(step.problems)
         try:

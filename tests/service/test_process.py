@@ -14,6 +14,9 @@ import pytest
 from borgwatch.config import load
 from borgwatch.errors import JournalError
 from borgwatch.journal.store import Journal
+from borgwatch.matching.candidates import Candidates
+from borgwatch.matching.matcher import Matcher
+from borgwatch.model import Line
 from borgwatch.service import process as service_module
 from borgwatch.service.process import Service
 from borgwatch.service.report import LogReport
@@ -154,8 +157,28 @@ async def test_a_step_that_breaks_on_something_nobody_thought_of_is_tried_again(
         await nas.changed(lambda nas: nas.alerts)
 
 
-def _nobody_thought_of_it(*_: object) -> None:
+def _nobody_thought_of_it(*_: object, **__: object) -> None:
     raise ZeroDivisionError("what now")
+
+
+async def test_one_line_that_breaks_the_judging_does_not_keep_the_others_from_being_judged(
+    nas: Simulator, tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is passed over, and told; what stands before and behind it counts."""
+    real = Matcher.judge
+
+    def judge(self: Matcher, line: Line, job: str) -> Any:
+        if line.data == b"a line like no other":
+            raise ZeroDivisionError("what now")
+        return real(self, line, job)
+
+    monkeypatch.setattr(Matcher, "judge", judge)
+    monkeypatch.setattr(Candidates, "starts", lambda *_: None)  # every line is judged
+    told = Told()
+    async with at_work(settings_for(nas, tmp_path), told):
+        log.write_bytes(b"a line like no other\n" + LOCKED)
+        await nas.changed(lambda nas: nas.alerts)
+    assert ("pipeline.broken", "ZeroDivisionError: what now") in told.problems
 
 
 async def test_what_cannot_be_told_is_still_delivered(nas: Simulator, tmp_path: Path, log: Path) -> None:

@@ -217,6 +217,6 @@ async def test_a_stream_that_ended_without_a_word_is_begun_again(
     async with listening(nas) as one:
         await one.until(2)
         for session in nas._appliance.sessions:
-            session._subscriptions.clear()
+            vars(session)["_subscriptions"].clear()
         expected += write(nas, app, range(5, 8))
         assert await one.until(5) == expected
