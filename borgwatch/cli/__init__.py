@@ -6,6 +6,7 @@ error as one readable line each.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -37,6 +38,8 @@ _COMMANDS = {
     "simulate": ("simulate", "Run the simulated TrueNAS as a server."),
 }
 _ALIASES = {"doctor": "check"}
+_OUTPUT_IS_GONE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
+"""How writing to a full disk or a terminal that was closed fails; what else fails names a file."""
 
 
 class _Commands(click.Group):
@@ -104,4 +107,9 @@ def _run() -> NoReturn:
             click.echo(f"borgwatch: {one_line(redact(line))}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is not None or error.errno not in _OUTPUT_IS_GONE:
+            raise
+        click.echo(f"borgwatch: the output could not be written: {error.strerror}", err=True)
         sys.exit(1)

@@ -35,6 +35,8 @@ def command(ack: bool, since: timedelta | None, as_json: bool) -> int:
     Exits 1 if a job or the delivery is broken. Also beside a running service.
     """
     settings = view_settings()
+    if ack and since is not None:
+        raise click.UsageError("--ack notes that all since the last review was seen: it does not go with --since")
     with closing(Lookback.open(settings.state)) as past:
         found, newest = _read(past, settings, since)
     if as_json:

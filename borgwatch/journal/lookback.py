@@ -128,7 +128,7 @@ class Lookback:
     def rule_hits(self) -> dict[str, RuleHits]:
         """How often each rule spoke, by its id; a rule that is not named never did."""
         rows = self._read("SELECT rule, count, last FROM rule_hits ORDER BY rule")
-        return {rule: RuleHits(count, datetime.fromisoformat(last)) for rule, count, last in rows}
+        return {rule: RuleHits(count, _time(last)) for rule, count, last in rows}
 
     def unclaimed(self) -> list[Unclaimed]:
         """Suspicious lines that no rule claimed, the newest first; a bounded number for each job."""
@@ -136,7 +136,7 @@ class Lookback:
             "SELECT job, text, count, first, last, sample, source FROM unclaimed ORDER BY last DESC, job, text"
         )
         return [
-            Unclaimed(job, text, count, datetime.fromisoformat(first), datetime.fromisoformat(last), sample, source)
+            Unclaimed(job, text, count, _time(first), _time(last), sample, source)
             for job, text, count, first, last, sample, source in rows
         ]
 
@@ -150,7 +150,7 @@ class Lookback:
     def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         try:
             return self._database.execute(query, values).fetchall()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite quotes damaged names as they are
             raise JournalError(f"the journal cannot be read: {error}") from error
 
     def _rows(self, query: str, kind: type[_T]) -> Iterator[tuple[str, _T]]:
@@ -190,8 +190,16 @@ def decode(blob: bytes, kind: type[_T]) -> _T:
     """Read a value of the journal; raises `JournalError`."""
     try:
         return msgspec.json.decode(blob, type=kind)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError) as error:  # what is no UTF-8 is a plain ValueError
         raise JournalError(f"the journal holds a {kind.__name__} that cannot be read: {error}") from None
+
+
+def _time(text: str) -> datetime:
+    """Read what `time_text` wrote."""
+    try:
+        return datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        raise JournalError(f"the journal holds a time that cannot be read: {text!r}") from None
 
 
 def time_text(time: datetime) -> str:

@@ -175,6 +175,8 @@ async def on_terminal(*arguments: str, state: Path, more: dict[str, str] | None 
     ("arguments", "says"),
     [
         (("history", "--since", "often"), "must be a span such as 26h, 15m, 10s or 1d (it is 'often')"),
+        (("history", "--limit", "9" * 30), "is not in the range"),
+        (("review", "--ack", "--since", "1h"), "it does not go with --since"),
         (("status",), "there is no journal in"),
         (("review", "--ack"), "there is no journal in"),
     ],
@@ -185,6 +187,21 @@ async def test_what_cannot_be_is_one_line_and_exit_2(tmp_path: Path, arguments: 
     assert says in done.err
     assert len(done.err.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+@pytest.mark.parametrize("arguments", [*COMMANDS, ("status", "--json")])
+async def test_a_full_disk_behind_the_output_is_one_line(year: Path, arguments: tuple[str, ...]) -> None:
+    """Whoever writes a report into a full disk reads why it is cut, not a traceback."""
+    with Path("/dev/full").open("w") as full:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "borgwatch", *arguments, env=environment(settings(year)),
+            stdout=full, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        _, said = await process.communicate()
+    assert (process.returncode, said.decode()) == (
+        1, "borgwatch: the output could not be written: No space left on device\n"
+    )  # fmt: skip
 
 
 async def loaded(module: str, *names: str) -> list[str]:

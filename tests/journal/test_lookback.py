@@ -14,6 +14,7 @@ from borgwatch.errors import JournalError
 from borgwatch.journal.lookback import Lookback, mark_reviewed
 from borgwatch.journal.notes import ReviewMark
 from borgwatch.journal.store import Change, Journal
+from borgwatch.matching.suspicious import RuleHits, Unclaimed
 from tests.journal.test_store import CHANGE, DATA, NOW, RUN, as_nobody, event
 
 
@@ -92,3 +93,25 @@ def test_the_mark_is_set_beside_a_running_service(tmp_path: Path) -> None:
         journal.commit(CHANGE)
         mark_reviewed(tmp_path, ReviewMark(NOW, 1))
         assert journal.note(ReviewMark) == ReviewMark(NOW, 1)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE events SET event = CAST(X'7B226964223A22FF227D' AS BLOB)",
+        "UPDATE rule_hits SET last = 'yesterday'",
+        "UPDATE unclaimed SET first = 'yesterday'",
+        "UPDATE unclaimed SET last = 7",
+        "UPDATE unclaimed SET sample = CAST(X'FF' AS TEXT)",
+    ],
+)
+def test_a_damaged_row_is_told_and_is_no_traceback(tmp_path: Path, damage: str) -> None:
+    """Whatever a damaged disk made of a row, the reader gets one clear error."""
+    line = Unclaimed("nas", "ERROR: #", 1, NOW, NOW, "ERROR: 1", "log")
+    with closing(Journal.open(tmp_path)) as journal:
+        journal.commit(replace(CHANGE, hits={"a": RuleHits(1, NOW)}, unclaimed=[line]))
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite3")) as database:
+        database.execute(damage)
+        database.commit()
+    with closing(Lookback.open(tmp_path)) as past, pytest.raises(JournalError, match="read"):
+        (past.events_after(0), past.rule_hits(), past.unclaimed())
