@@ -18,7 +18,7 @@ from borgwatch.settings import Settings
 from borgwatch.views.review import USUAL, Group, Line, Outlier, Review, review
 from borgwatch.views.status import JobStatus
 
-__all__ = ["command"]
+__all__ = ["command", "proposal"]
 
 _MANY = 20
 _RECENT = 3 * USUAL
@@ -139,12 +139,19 @@ def _show_unclaimed(lines: tuple[Line, ...]) -> None:
         ((found.count, stamp(found.first), stamp(found.last), found.job, found.sample) for found in lines[:_MANY]),
     )
     _say_left_out(len(lines))
-    newest = lines[0]
     line("To see what borgwatch makes of one:")
-    line(f"borgwatch explain -- {shlex.quote(safe(newest.sample))}", before="  ")
-    line("To teach it, put a rule into a file in BORGWATCH_RULES (README, Rules of your own):")
-    match = safe(newest.match).replace("'", "''")
-    line(f"- {{id: my-rule, match: {{text|contains: '{match}'}}, emit: backup.failure}}", before="  ")
+    line(f"borgwatch explain -- {shlex.quote(safe(lines[0].sample))}", before="  ")
+    if match := next((safe(found.match) for found in lines if found.match), ""):
+        line("To teach it, put a file such as own.yaml into BORGWATCH_RULES (README, Rules of your own):")
+        for text in proposal(match):
+            line(text.lstrip(), before="  " + " " * (len(text) - len(text.lstrip())))
+
+
+def proposal(match: str) -> tuple[str, ...]:
+    """Write a rule file for lines that hold `match`: a beginning, for only a person knows what they mean."""
+    quoted = match.replace("'", "''")
+    rule = f"{{id: my-rule, match: {{text|contains: '{quoted}'}}, emit: backup.failure}}"
+    return "schema: 1", "pack: own", "rules:", f"  - {rule}"
 
 
 def _outlier(found: Outlier) -> tuple[object, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from borgwatch.journal.notes import Recorded
-from borgwatch.matching.suspicious import RuleHits, Unclaimed
+from borgwatch.matching.suspicious import RuleHits, Unclaimed, telling_part
 from borgwatch.model import Event, Outcome
 from borgwatch.runs.run import Run
 from borgwatch.views.history import VERSION, row_of_run
@@ -59,7 +59,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Suspicious lines that no rule claimed; `sample` is the newest, `match` what a rule could look for."""
+    """Suspicious lines that no rule claimed; `sample` is the newest, `match` what a rule could look for (or "")."""
 
     job: str
     count: int
@@ -137,8 +137,7 @@ def review(
 
 
 def _line(line: Unclaimed) -> Line:
-    match = max(line.text.split("#"), key=len).strip()
-    return Line(line.job, line.count, line.first, line.last, line.sample, match)
+    return Line(line.job, line.count, line.first, line.last, line.sample, telling_part(line))
 
 
 def _is_dead(hits: RuleHits | None, now: datetime) -> bool:
