@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from contextlib import closing
 from datetime import datetime, timedelta
 
@@ -21,7 +22,7 @@ from borgwatch.views.status import JobStatus
 __all__ = ["command", "proposal"]
 
 _MANY = 20
-_RECENT = 3 * USUAL
+_MOST_COMPARED = 1000
 _FEW = 3
 
 
@@ -56,7 +57,8 @@ def _read(past: Lookback, settings: Settings, span: timedelta | None) -> tuple[R
         since, events = now_status.time - span, past.events_since(now_status.time - span)
     else:
         events = past.events_after(mark.seq if mark is not None else 0)
-    recent = {place: past.runs_of(*place, _RECENT) for place in past.jobs()}
+    new = Counter((found.event.job, found.event.operation) for found in events if found.event.run)
+    recent = {place: past.runs_of(*place, min(new[place], _MOST_COMPARED) + 2 * USUAL) for place in past.jobs()}
     found = review(now_status, since, events, recent, past.unclaimed(), _own_rules(settings), past.rule_hits())
     return found, past.last_seq()
 
