@@ -14,13 +14,14 @@ from borgwatch.views.history import History, Row, history
 
 __all__ = ["command"]
 
+_LIMIT = click.IntRange(1, 1_000_000)
 _BEGINNING = datetime(1970, 1, 2).astimezone()
 
 
 @click.command("history")
 @click.option("--job", help="Only this job.")
 @click.option("--since", type=span_option, default="30d", show_default=True, help="How far back, such as 12h or 90d.")
-@click.option("--limit", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="At most so many.")
+@click.option("--limit", type=_LIMIT, default=100, show_default=True, help="At most so many, the newest.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (docs/review.md).")
 def command(job: str | None, since: timedelta, limit: int, as_json: bool) -> None:
     """List the runs, oldest first, and those that did not come; also beside a running service."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from contextlib import closing
 from datetime import datetime, timedelta
 
@@ -18,10 +19,10 @@ from borgwatch.settings import Settings
 from borgwatch.views.review import USUAL, Group, Line, Outlier, Review, review
 from borgwatch.views.status import JobStatus
 
-__all__ = ["command"]
+__all__ = ["command", "proposal"]
 
 _MANY = 20
-_RECENT = 3 * USUAL
+_MOST_COMPARED = 1000
 _FEW = 3
 
 
@@ -56,7 +57,8 @@ def _read(past: Lookback, settings: Settings, span: timedelta | None) -> tuple[R
         since, events = now_status.time - span, past.events_since(now_status.time - span)
     else:
         events = past.events_after(mark.seq if mark is not None else 0)
-    recent = {place: past.runs_of(*place, _RECENT) for place in past.jobs()}
+    new = Counter((found.event.job, found.event.operation) for found in events if found.event.run)
+    recent = {place: past.runs_of(*place, min(new[place], _MOST_COMPARED) + 2 * USUAL) for place in past.jobs()}
     found = review(now_status, since, events, recent, past.unclaimed(), _own_rules(settings), past.rule_hits())
     return found, past.last_seq()
 
@@ -139,12 +141,19 @@ def _show_unclaimed(lines: tuple[Line, ...]) -> None:
         ((found.count, stamp(found.first), stamp(found.last), found.job, found.sample) for found in lines[:_MANY]),
     )
     _say_left_out(len(lines))
-    newest = lines[0]
     line("To see what borgwatch makes of one:")
-    line(f"borgwatch explain -- {shlex.quote(safe(newest.sample))}", before="  ")
-    line("To teach it, put a rule into a file in BORGWATCH_RULES (README, Rules of your own):")
-    match = safe(newest.match).replace("'", "''")
-    line(f"- {{id: my-rule, match: {{text|contains: '{match}'}}, emit: backup.failure}}", before="  ")
+    line(f"borgwatch explain -- {shlex.quote(safe(lines[0].sample))}", before="  ")
+    if match := next((safe(found.match) for found in lines if found.match), ""):
+        line("To teach it, put a file such as own.yaml into BORGWATCH_RULES (README, Rules of your own):")
+        for text in proposal(match):
+            line(text.lstrip(), before="  " + " " * (len(text) - len(text.lstrip())))
+
+
+def proposal(match: str) -> tuple[str, ...]:
+    """Write a rule file for lines that hold `match`: a beginning, for only a person knows what they mean."""
+    quoted = match.replace("'", "''")
+    rule = f"{{id: my-rule, match: {{text|contains: '{quoted}'}}, emit: backup.failure}}"
+    return "schema: 1", "pack: own", "rules:", f"  - {rule}"
 
 
 def _outlier(found: Outlier) -> tuple[object, ...]:

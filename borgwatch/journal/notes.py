@@ -6,12 +6,13 @@ type, the newest in place of the one before.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from borgwatch.model import Alert, Event
 
-__all__ = ["DailyMark", "DeliveryState", "Recorded", "ReviewMark", "ServiceState", "Standing"]
+__all__ = ["DailyMark", "DeliveryState", "Recorded", "ReviewMark", "ServiceState", "Standing", "last_words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +74,8 @@ class Standing:
     alert: Alert
     done: bool
     shown: bool
+
+
+def last_words(events: Iterable[Event]) -> list[Event]:
+    """Keep of each run what was told of it last: one that stalled and ended well after all is one run, and no two."""
+    return list({(event.job, event.run or event.id, event.run or event.time): event for event in events}.values())

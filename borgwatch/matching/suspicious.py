@@ -13,9 +13,9 @@ from datetime import datetime
 
 from borgwatch.matching.templates import one_line
 from borgwatch.model import Level, Line, Record
-from borgwatch.redact import redact
+from borgwatch.redact import MASK, redact
 
-__all__ = ["SUSPICIOUS_BYTES", "RuleHits", "Unclaimed", "is_suspicious", "merged", "unclaimed"]
+__all__ = ["SUSPICIOUS_BYTES", "RuleHits", "Unclaimed", "is_suspicious", "merged", "telling_part", "unclaimed"]
 
 SUSPICIOUS_BYTES = (
     b"error", b"critical", b"fatal", b"traceback (most recent call last)",
@@ -46,8 +46,12 @@ _CODE = re.compile(
     r"(?i)\b(?:rc|exit[ _]?code|exit status|exited with(?: code| status)?|return(?:ed|[ _]?code))"
     r"[ =:]{1,3}[1-9]\d{0,2}\b"
 )
+_CODE_AND_BEFORE = re.compile(rf"[^\d#*]{{0,100}}{_CODE.pattern.removeprefix('(?i)')}", re.IGNORECASE)
 _CODE_FIELDS = frozenset({"rc", "exit_code", "exitcode", "return_code", "returncode"})
 _DIGITS = re.compile(r"\d+")
+_VARIES = re.compile(rf"(?:\d| {{2,}}|{re.escape(MASK)}|#)+")
+_LEAST_TELLING = 8
+"""A shorter text stands in too many lines that mean no harm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,8 @@ class RuleHits:
 class Unclaimed:
     """Suspicious lines of one job that differ only in their numbers: how many, since when, and the newest of them.
 
-    `text` is what they have in common (numbers written `#`); both texts are one line, cut and masked.
+    `text` is what they have in common, word for word; `#` stands for numbers, secrets, and spaces that were drawn
+    together. Both texts are one line, cut and masked.
     """
 
     job: str
@@ -93,9 +98,25 @@ def _is_code(value: object) -> bool:
 def unclaimed(record: Record, line: Line) -> Unclaimed:
     """Keep what a person needs to judge a suspicious line."""
     text = record.text or line.data[:_MAX_TEXT].decode("utf-8", "replace")
-    sample = one_line(redact(text[: 4 * _MAX_TEXT]), _MAX_TEXT)
+    masked = redact(text[: 4 * _MAX_TEXT]).strip()
+    common = _VARIES.sub("#", "".join(char if char.isprintable() else "#" for char in masked[:_MAX_TEXT]))
+    sample = one_line(masked, _MAX_TEXT)
     time = record.time if record.time is not None and record.time <= line.read_at else line.read_at
-    return Unclaimed(record.job, _DIGITS.sub("#", sample), 1, time, time, sample, record.source)
+    return Unclaimed(record.job, common, 1, time, time, sample, record.source)
+
+
+def telling_part(line: Unclaimed) -> str:
+    """Choose what a rule for such lines could look for; "" where nothing in them is telling enough.
+
+    It stands in each of them as it is. An exit code belongs to it: without its number, a good end would match as well.
+    """
+    if "{" in line.sample:  # perhaps an object without a text: rules for those ask for fields
+        return ""
+    if code := _CODE_AND_BEFORE.search(line.sample):
+        part = code[0].strip()
+        return part if len(part) >= _LEAST_TELLING and _DIGITS.sub("#", part) in line.text else ""
+    part = max((piece.strip() for piece in line.text.split("#")), key=len)
+    return part if len(part) >= _LEAST_TELLING else ""
 
 
 def merged(known: Unclaimed | None, more: Unclaimed) -> Unclaimed:

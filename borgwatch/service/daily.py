@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from borgwatch.journal.notes import DailyMark, Recorded, ServiceState
+from borgwatch.journal.notes import DailyMark, Recorded, ServiceState, last_words
 from borgwatch.journal.store import Journal
 from borgwatch.model import Outcome
 
@@ -51,7 +51,8 @@ def is_due(last: datetime, now: datetime) -> bool:
 def sum_up(events: Iterable[Recorded], since: datetime) -> Daily:
     """Count the events of a day; what was past when borgwatch came is not of the day."""
     news = [found for found in events if not found.event.past]
-    outcomes = [found.event.outcome for found in news]
+    ends = [found.event for found in news if found.event.outcome != Outcome.RECOVERED]  # told beside a success
+    outcomes = [event.outcome for event in last_words(ends)]
     count = outcomes.count
     failed = count(Outcome.FAILURE) + count(Outcome.STALLED)
     ended = count(Outcome.SUCCESS), count(Outcome.WARNING), failed, count(Outcome.SKIPPED)

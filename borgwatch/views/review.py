@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from borgwatch.journal.notes import Recorded
-from borgwatch.matching.suspicious import RuleHits, Unclaimed
+from borgwatch.journal.notes import Recorded, last_words
+from borgwatch.matching.suspicious import RuleHits, Unclaimed, telling_part
 from borgwatch.model import Event, Outcome
 from borgwatch.runs.run import Run
 from borgwatch.views.history import VERSION, row_of_run
@@ -24,6 +24,7 @@ __all__ = ["USUAL", "Group", "Happened", "Line", "Outlier", "Review", "outliers"
 USUAL = 14
 """How many runs before it a run is compared with."""
 _LEAST_USUAL = 5
+_USUAL_TOO = 2
 _WAITS_LONG = timedelta(minutes=10)
 _DEAD_AFTER = timedelta(days=180)
 _TROUBLE = frozenset({Outcome.FAILURE, Outcome.STALLED, Outcome.MISSED})
@@ -59,7 +60,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Suspicious lines that no rule claimed; `sample` is the newest, `match` what a rule could look for."""
+    """Suspicious lines that no rule claimed; `sample` is the newest, `match` what a rule could look for (or "")."""
 
     job: str
     count: int
@@ -120,25 +121,25 @@ def review(
     """Sum up. `events` are those since the last review; `recent` holds the newest runs of each job, newest first."""
     told = [found.event for found in events if not found.event.past and found.event.outcome != Outcome.RECOVERED]
     lines = tuple(_line(line) for line in unclaimed if since is None or line.last > since)
-    seen = [(place, runs) for place, runs in recent.items()]
-    found = tuple(outlier for _, runs in sorted(seen, key=lambda item: item[0]) for outlier in outliers(runs, since))
+    new = {event.run for event in told if event.run}
+    found = tuple(outlier for _, runs in sorted(recent.items()) for outlier in outliers(runs, new))
+    ended = last_words(told)
     delivery = tuple(_delivery_trouble(now_status))
     warnings = _groups(event for event in told if event.outcome == Outcome.WARNING)
     broken = now_status.broken
     return Review(
         since=since, status=now_status, broken=broken,
-        happened=_happened(told),
+        happened=_happened(ended),
         troubles=_groups(event for event in told if event.outcome in _TROUBLE),
         warnings=warnings, unclaimed=lines, outliers=found,
         dead_rules=tuple(rule for rule in own_rules if _is_dead(hits.get(rule), now_status.time)),
         delivery=delivery, mailed=sum(found.delivery == "mailed" for found in events),
-        verdict=_verdict(broken, delivery, told, since, (len(warnings), len(lines), len(found))),
+        verdict=_verdict(broken, delivery, ended, since, (len(warnings), len(lines), len(found))),
     )  # fmt: skip
 
 
 def _line(line: Unclaimed) -> Line:
-    match = max(line.text.split("#"), key=len).strip()
-    return Line(line.job, line.count, line.first, line.last, line.sample, match)
+    return Line(line.job, line.count, line.first, line.last, line.sample, telling_part(line))
 
 
 def _is_dead(hits: RuleHits | None, now: datetime) -> bool:
@@ -168,10 +169,11 @@ def _groups(events: Iterable[Event]) -> tuple[Group, ...]:
     return tuple(sorted(groups, key=lambda group: (-group.count, group.message)))
 
 
-def outliers(runs: Sequence[Run], since: datetime | None) -> list[Outlier]:
-    """Find the runs since a time that took or saved much more or less than the median of the fourteen before.
+def outliers(runs: Sequence[Run], new: Collection[str]) -> list[Outlier]:
+    """Find those of the `new` runs (their ids) that took or saved much more or less than the median of fourteen before.
 
-    `runs` are of one operation of one job, the newest first; only those that came to an end are compared.
+    `runs` are of one operation of one job, the newest first; only those that came to an end are compared. What came
+    twice in those before is usual as well: a full backup each week among the small ones of each day.
     """
     rows = [row_of_run(run, {}) for run in runs if run.outcome in (Outcome.SUCCESS, Outcome.WARNING)]
     found = []
@@ -179,12 +181,17 @@ def outliers(runs: Sequence[Run], since: datetime | None) -> list[Outlier]:
         values = [(row, value) for row in rows if (value := getattr(row, what)) is not None]
         for number, (row, value) in enumerate(values):
             before = [other for _, other in values[number + 1 : number + 1 + USUAL]]
-            if len(before) < _LEAST_USUAL or (since is not None and row.time <= since):
+            if len(before) < _LEAST_USUAL or row.run not in new:
                 continue
             usual = statistics.median(before)
-            if abs(value - usual) >= least and (value > usual * factor or value * factor < usual):
+            alike = sum(not _differs(value, other, factor, least) for other in before)
+            if _differs(value, usual, factor, least) and alike < _USUAL_TOO:
                 found.append(Outlier(row.job, row.operation, row.time, what, value, usual))
     return found
+
+
+def _differs(value: float, other: float, factor: float, least: float) -> bool:
+    return abs(value - other) >= least and (value > other * factor or value * factor < other)
 
 
 def _delivery_trouble(now: Status) -> Iterable[str]:
@@ -223,8 +230,9 @@ def _verdict(
         return f"ACT: {'; '.join(parts)}. {past}."
     names = ("kind of warning", "unclaimed line", "outlier")
     parts = [_count(count, name) for count, name in zip(looks, names, strict=True) if count]
-    if parts:
-        return f"LOOK: nothing is broken; {', '.join(parts)}. {past}."
+    if parts or failed:
+        what = f"nothing is broken; {', '.join(parts)}" if parts else "nothing is broken any more"
+        return f"LOOK: {what}. {past}."
     return f"WELL: nothing is broken and nothing stands out. {past}."
 
 

@@ -89,7 +89,7 @@ async def test_the_review_ends_with_a_verdict_and_begins_anew_after_ack(tmp_path
         "Broken now",
         "What happened", "1 failure", "Failures and missing runs", "Warnings",
         "Lines that look like trouble and that no rule knows", "borgwatch explain -- 'disk 3 is hot'",
-        "- {id: my-rule, match: {text|contains: 'disk 3 is hot'}, emit: backup.failure}",
+        "    - {id: my-rule, match: {text|contains: 'disk 3 is hot'}, emit: backup.failure}",
         "alerts under the bell of TrueNAS 25.10.6, read back",
     ):  # fmt: skip
         assert part in done.out

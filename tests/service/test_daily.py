@@ -64,6 +64,14 @@ def test_a_day_is_counted_by_outcome_and_leaves_out_the_past() -> None:
     assert found == Daily(START, 5, 1, 1, 2, 1, 1, alerts=2, waiting=1)
 
 
+def test_a_run_that_was_told_twice_is_counted_once() -> None:
+    """It stalled, ended well after all, and that was told as a recovery, too."""
+    stalled = event("backup.stalled", 1, delivery="raised")
+    told = [replace(stalled.event, name=f"backup.{outcome}") for outcome in ("success", "recovered")]
+    found = sum_up([stalled, Recorded(2, told[0], "cleared"), Recorded(3, told[1], "")], START)
+    assert found == Daily(START, runs=1, ok=1, alerts=1)
+
+
 def test_housekeeping_notes_that_it_works_sums_up_once_a_day_and_forgets_what_is_old(tmp_path: Path) -> None:
     clock = [START]
     with closing(Journal.open(tmp_path)) as journal:

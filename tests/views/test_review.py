@@ -205,7 +205,7 @@ def test_an_unclaimed_line_is_shown_once_and_says_what_a_rule_could_look_for() -
 )  # fmt: skip
 def test_a_run_unlike_those_before_it_stands_out(newest: Run, what: str) -> None:
     before = [run(day, seconds=600 + day, deduplicated_size=10**9) for day in range(1, 16)]
-    (found,) = outliers([newest, *before], NOW - 7 * DAY)
+    (found,) = outliers([newest, *before], {"r0"})
     assert (found.what, found.time) == (what, newest.ended)
 
 
@@ -220,10 +220,34 @@ def test_a_run_unlike_those_before_it_stands_out(newest: Run, what: str) -> None
             *(run(day) for day in range(1, 16)),
         ],  # it failed: that is told elsewhere
         [run(8, seconds=9000), *(run(day) for day in range(9, 25))],  # seen in the last review
+        [run(day, seconds=600 if day % 7 else 9000) for day in range(30)],  # each week a full one
     ],
 )
 def test_what_is_within_the_usual_does_not_stand_out(runs: list[Run]) -> None:
-    assert outliers(runs, NOW - 7 * DAY) == []
+    assert outliers(runs, {"r0"}) == []
+
+
+def test_a_run_that_was_read_late_stands_out_in_the_next_review() -> None:
+    """What counts is what the last review could show, not when the run ended: the service may have been away."""
+    slow, before = run(2, seconds=9000), [run(day) for day in range(3, 20)]
+    (found,) = reviewed(events=(told(slow, 9),), since=NOW - DAY, runs=(slow, *before)).outliers
+    assert found.value == 9000
+
+
+def test_a_run_that_stalled_and_ended_well_after_all_is_one_run() -> None:
+    stalled, ended = told(run(0, Outcome.STALLED), 1, "raised"), told(run(0), 2, "cleared")
+    found = reviewed(events=(stalled, ended))
+    assert [item.outcomes for item in found.happened] == [{"success": 1}]
+    assert [group.count for group in found.troubles] == [1]
+    assert "1 run since" in found.verdict
+
+
+def test_a_failure_that_is_over_deserves_a_look() -> None:
+    """Nothing is broken any more, but a night was lost since the last review: that is not `WELL`."""
+    found = reviewed(events=(told(run(1, Outcome.FAILURE), 1, "raised"), told(run(0), 2, "cleared")))
+    assert found.is_well
+    assert found.verdict.startswith("LOOK: nothing is broken any more. 2 runs since")
+    assert found.verdict.endswith(", 1 failed or missing.")
 
 
 def test_a_rule_that_never_spoke_or_not_for_long_is_dead() -> None:
