@@ -96,7 +96,11 @@ def test_the_custom_app_can_be_pasted_into_truenas() -> None:
     """An app has no directory of its own: nothing is built, every path is absolute and on a pool."""
     text = TRUENAS.read_text()
     service = yaml.safe_load(text)["services"]["borgwatch"]
-    assert set(yaml.safe_load(text)) == {"services"}
+    whole = yaml.safe_load(text)
+    assert set(whole) == {"services", "x-portals"}
+    [portal], [published] = whole["x-portals"], service["ports"]
+    assert published == f"{portal['port']}:{service['environment']['BORGWATCH_WEB_PORT']}"
+    assert portal.keys() == {"name", "scheme", "host", "port", "path"}
     assert "build" not in service
     assert all(volume.startswith("/mnt/") for volume in service["volumes"])
     assert "${" not in text

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from borgwatch.decode import decode
+from borgwatch.matching.candidates import Candidates
 from borgwatch.matching.conditions import Condition, FieldTest
 from borgwatch.matching.literals import Run, required_runs
 from borgwatch.matching.load import load_rules
+from borgwatch.matching.matcher import Matcher
 from borgwatch.matching.needs import ODD, TYPICAL, compiled, need_of
 
 from .writing import conditions, fitting_tests, in_docker, line_of, lines
@@ -97,3 +101,13 @@ def test_a_logger_may_stand_behind_the_name_of_a_host() -> None:
 
     assert condition.holds(decode(line_of(data), "nas"), {})
     assert meets(condition, data)
+
+
+def test_no_expression_of_the_search_counts_far() -> None:
+    """A repetition counted to 80, before which anything may stand, made the search a thousand times slower."""
+    counted = [
+        int(most or least)
+        for expression in Candidates(Matcher(load_rules().rules), patience=timedelta(seconds=10)).wanted
+        for least, most in re.findall(r"\{(\d+)(?:,(\d*))?\}", expression)
+    ]
+    assert max(counted) <= 24
