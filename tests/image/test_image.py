@@ -315,6 +315,7 @@ async def test_the_page_and_the_metrics_are_served_where_a_port_is_set(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     async with started(image, host, {**settings, "BORGWATCH_WEB_PORT": str(port)}) as running:
+        await running.line_with(" ready ")
         host.append(LOCKED)
         await running.line_with("alert.raised")
         page = await asyncio.to_thread(get, port, "/")
