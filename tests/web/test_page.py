@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import socket
 from collections.abc import AsyncIterator
@@ -84,6 +85,8 @@ async def serving(state: Path, *names: str) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def browsing(url: str, **context: Any) -> AsyncIterator[Page]:
+    if CHROMIUM is None and os.environ.get("CI"):
+        pytest.fail("CI must have a real Chromium")
     if CHROMIUM is None:
         pytest.skip("no chromium on the path (Debian: apt install chromium)")
     async with async_playwright() as playwright:
