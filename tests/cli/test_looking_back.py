@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from borgwatch.journal.notes import DeliveryState, ServiceState
 from borgwatch.journal.store import Change, Journal
@@ -141,6 +142,26 @@ async def test_on_a_terminal_only_our_own_colours_come_and_words_are_no_markup(t
         words = re.sub(r"\s+", " ", plain)
         assert command == ("status",) or "[bold]x[/bold]" in words
         assert "\x1b[31mred" not in out
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+async def test_on_a_narrow_terminal_every_word_is_readable(tmp_path: Path, columns: int) -> None:
+    """A table that does not fit is written row by row: no cell is cut to a letter, no line is broken by force."""
+    write(tmp_path, "the lock cannot be had")
+    for command in COMMANDS:
+        out = await on_terminal(*command, state=tmp_path, more={"COLUMNS": str(columns), "NO_COLOR": "1"})
+        lines = re.sub(r"\x1b\[[\d;]*m", "", out).splitlines()
+        assert max(map(len, lines)) <= columns
+        assert "…" not in out
+        assert "the lock cannot be had" in re.sub(r"\s+", " ", " ".join(lines))
+        assert "2026-11-23 02:10" in re.sub(r"\s+", " ", " ".join(lines))
+
+
+async def test_letters_that_take_two_columns_do_not_shift_a_table(tmp_path: Path) -> None:
+    write(tmp_path, "lock timeout", job="备份 💾")
+    done = await borgwatch("history", "--since", "3000d", settings=settings(tmp_path))
+    head, *rows = done.out.splitlines()
+    assert {cell_len(row[: row.index("backup")]) for row in rows} == {head.index("operation")}
 
 
 async def test_no_color_is_heeded(tmp_path: Path) -> None:
