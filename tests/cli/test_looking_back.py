@@ -21,7 +21,7 @@ from borgwatch.matching.suspicious import Unclaimed
 from borgwatch.model import Outcome
 from borgwatch.policy.jobs import JobState
 from tests.bench.history import make_year
-from tests.process import borgwatch, environment
+from tests.process import borgwatch, environment, running
 from tests.views.test_review import run, told
 
 HOSTILE = "<script>alert(1)</script> \x1b[31mred\x1b[0m \x1b]0;title\x07 \u202egnp.exe [bold]x[/bold] 'q' $(reboot)"
@@ -208,6 +208,30 @@ async def test_what_cannot_be_is_one_line_and_exit_2(tmp_path: Path, arguments: 
     assert says in done.err
     assert len(done.err.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_a_rule_file_expects_is_overdue_as_well(tmp_path: Path) -> None:
+    """The dead-man's switch of a rule file is the service's and the reader's: an alert that stands is no `ok`."""
+    state, rules, watched = (tmp_path / name for name in ("state", "rules", "watch"))
+    for directory in (rules, watched):
+        directory.mkdir()
+    (rules / "own.yaml").write_text(
+        "schema: 1\npack: own\nexpect:\n  - {job: nas, operation: backup, within: 26h}\nrules: []\n"
+    )
+    last = datetime.now(UTC) - timedelta(hours=40)
+    with closing(Journal.open(state)) as journal:
+        journal.commit(Change(jobs=[JobState("nas", "backup", "success", last, last)]))
+    inside = {**settings(state), "BORGWATCH_RULES": str(rules), "BORGWATCH_WATCH": str(watched)}
+    async with running(inside) as service:
+        await service.line_with("run.missed")
+        done = await borgwatch("status", settings=inside)
+        assert (done.code, done.out.splitlines()[0]) == (1, "overdue: nas backup")
+        done = await borgwatch("review", settings=inside)
+        assert "ACT: broken now: nas backup" in done.out
+        (rules / "own.yaml").write_text("schema: 1\npack: own\nrules: []\n")
+        await service.line_with("rules.reloaded")
+        done = await borgwatch("status", settings=inside)
+        assert (done.code, done.out.splitlines()[0]) == (0, "ok: nas backup")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
