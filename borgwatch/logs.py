@@ -10,9 +10,12 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import math
 import os
 import sys
+import threading
 from datetime import datetime, timedelta
+from types import TracebackType
 from typing import TextIO, cast
 
 from borgwatch.lean import without
@@ -24,7 +27,7 @@ with without("rich"):  # structlog would load it for tracebacks in colour, which
 from borgwatch.matching.templates import one_line
 from borgwatch.redact import redact
 
-__all__ = ["configure", "get_logger", "span_text"]
+__all__ = ["catch_strays", "configure", "get_logger", "span_text"]
 
 _MAX_VALUE = 300
 _MAX_TRACEBACK = 4000
@@ -46,7 +49,7 @@ def configure(log_format: str = "text", *, stream: TextIO | None = None, level: 
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(out)
+    handler = _Handler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[_name_foreign, *_COMMON],
@@ -56,6 +59,30 @@ def configure(log_format: str = "text", *, stream: TextIO | None = None, level: 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes the lines of libraries; one that cannot even be put together is told as a line, not as a traceback."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging calls it so
+        get_logger().warning("library.unreadable", logger=record.name, message=str(record.msg))
+
+
+def catch_strays() -> None:
+    """Let what nobody catches go the way of all lines, and masked: of the process, its threads, its destructors.
+
+    Warnings of libraries go there, too.
+    """
+
+    def tell(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            return
+        get_logger().error("borgwatch.broken", exc_info=(kind, error or kind(), trace))
+
+    sys.excepthook = tell
+    threading.excepthook = lambda stray: tell(stray.exc_type, stray.exc_value, stray.exc_traceback)
+    sys.unraisablehook = lambda stray: tell(stray.exc_type, stray.exc_value, stray.exc_traceback)
+    logging.captureWarnings(True)
 
 
 class _Unbreakable(io.TextIOBase):
@@ -108,12 +135,19 @@ def _harmless(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         if key.startswith("_"):
             continue
         if isinstance(value, str):
-            limit = _MAX_TRACEBACK if key == "exception" else _MAX_VALUE
-            text = value.replace("\n", " | ") if key == "exception" else value
-            event[key] = one_line(redact(text), limit)
+            event[key] = _traceback(redact(value)) if key == "exception" else one_line(redact(value), _MAX_VALUE)
+        elif isinstance(value, float) and not math.isfinite(value):
+            event[key] = str(value)  # JSON has no such number
         elif not isinstance(value, bool | int | float | None):
             event[key] = one_line(redact(str(value)), _MAX_VALUE)
     return event
+
+
+def _traceback(text: str) -> str:
+    """Write a traceback as one line; of a long one the end stays as well, for it says what happened."""
+    line = one_line(text.replace("\n", " | "), len(text) * 3)
+    half = _MAX_TRACEBACK // 2
+    return line if len(line) <= _MAX_TRACEBACK else f"{line[:half]}…{line[-half:]}"
 
 
 def _in_order(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import re
 import shlex
@@ -128,6 +129,31 @@ def test_the_document_on_looking_back_names_every_field_of_the_json() -> None:
     named = set(re.findall(r"`(\w+)`", text.partition("## The JSON")[2]))
     views = (History, Row, Status, JobStatus, ServiceState, DeliveryState, Review, Happened, Group, Line, Outlier)
     assert {field.name for view in views for field in dataclasses.fields(view)} - named == set()
+
+
+def test_the_document_on_looking_back_names_every_event_of_the_log_and_no_other() -> None:
+    package = ROOT / "borgwatch"
+    written = {
+        node.value
+        for path in (package / "service" / "report.py", package / "cli" / "run.py", package / "logs.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and re.fullmatch(r"[a-z]+\.[a-z_]+|ready|event", str(node.value))
+    }
+    written |= {
+        str(node.args[0].value)
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "problem"
+        if node.args and isinstance(node.args[0], ast.Constant)
+    }
+    text = (ROOT / "docs" / "review.md").read_text().partition("| line | when |")[2].partition("\n\n")[0]
+    named = {
+        name
+        for row in text.splitlines()
+        for name in re.findall(r"`([a-z]+\.[a-z_]+|ready|event)`", row[: row.rfind("|", 0, -1)])
+    }
+    assert len(written) > 40
+    assert named == written - {"library.unreadable"}
 
 
 def test_the_document_on_the_key_names_every_method_that_is_called() -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ import structlog
 
 from borgwatch.logs import configure, get_logger, span_text
 from borgwatch.redact import register_secret
+from tests.process import environment
 
 SECRET = "Wk9" * 15
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d"
@@ -210,3 +212,76 @@ def test_standard_output_is_the_default(capsys: pytest.CaptureFixture[str]) -> N
 )
 def test_a_span_is_said_in_the_largest_unit_that_fits(span: timedelta, text: str) -> None:
     assert text == span_text(span)
+
+
+def test_of_a_long_traceback_the_end_is_told(stream: io.StringIO) -> None:
+    """What happened stands in its last line."""
+    configure("json", stream=stream)
+    try:
+        try:
+            _fail(KeyError("y" * 9000))
+        except KeyError as error:
+            raise RuntimeError("the real end") from error
+    except RuntimeError:
+        get_logger().exception("x.y")
+    told = json.loads(stream.getvalue())["exception"]
+    assert told.startswith("Traceback (most recent call last): | File")
+    assert told.endswith("RuntimeError: the real end")
+    assert len(told) < 4100
+
+
+def test_a_line_of_a_library_that_cannot_be_put_together_is_one_line(
+    stream: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure("json", stream=stream)
+    logging.getLogger("lib").warning("frame %d", "not a number")
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["logger"], line["message"]) == ("library.unreadable", "lib", "frame %d")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_number_that_json_does_not_know_is_a_text(stream: io.StringIO) -> None:
+    configure("json", stream=stream)
+    get_logger().info("x.y", a=float("nan"), b=float("-inf"), c=1.5)
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    line = json.loads(stream.getvalue(), parse_constant=refuse)
+    assert (line["a"], line["b"], line["c"]) == ("nan", "-inf", 1.5)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "raise ValueError(key)",
+        "import threading; t = threading.Thread(target=lambda: int(key)); t.start(); t.join()",
+        "class A:\n    def __del__(self): int(key)\nA()",
+        "import warnings; warnings.warn(key)",
+    ],
+)
+def test_what_nobody_catches_is_one_masked_line(code: str) -> None:
+    """Also where Python itself would write a traceback, with the key in it, to standard error."""
+    begin = f"from borgwatch.logs import *\nconfigure('json')\ncatch_strays()\nkey = '7-' + {SECRET!r}\n"
+    done = subprocess.run(
+        [sys.executable, "-c", begin + code], env=environment({}), capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    (line,) = map(json.loads, done.stdout.splitlines())
+    assert line["event"] in ("borgwatch.broken", "library.py.warnings")
+    assert SECRET not in done.stdout
+    assert "***" in done.stdout
+
+
+def test_a_traceback_of_a_command_is_masked() -> None:
+    """Commands keep Python's traceback for what nobody thought of, without the secrets in it."""
+    code = (
+        "import sys, click, borgwatch.cli as c\n"
+        f"c._run = lambda: int('7-' + {SECRET!r})\nsys.argv = ['borgwatch']\nc.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment({}), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "ValueError: invalid literal" in done.stderr
+    assert SECRET not in done.stderr

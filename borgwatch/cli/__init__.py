@@ -10,6 +10,7 @@ import errno
 import importlib
 import os
 import sys
+from types import TracebackType
 from typing import NoReturn
 
 import click
@@ -75,10 +76,18 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
+    sys.excepthook = _say_masked
     try:
         _run()
     finally:
         _let_go_of_output()
+
+
+def _say_masked(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Write a traceback that nobody thought of: secrets in it are masked there as well."""
+    import traceback  # noqa: PLC0415 - for this case only
+
+    click.echo(redact("".join(traceback.format_exception(kind, error, trace))), err=True, nl=False)
 
 
 def _let_go_of_output() -> None:

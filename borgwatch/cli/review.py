@@ -22,7 +22,8 @@ from borgwatch.views.status import JobStatus
 __all__ = ["command", "proposal"]
 
 _MANY = 20
-_MOST_COMPARED = 1000
+_MOST_COMPARED = 200
+"""Of each job: an hourly one has 168 runs a week."""
 _FEW = 3
 
 

@@ -13,7 +13,7 @@ from borgwatch import __version__
 from borgwatch.config import load
 from borgwatch.errors import ConfigError
 from borgwatch.journal.store import Journal
-from borgwatch.logs import configure, get_logger, span_text
+from borgwatch.logs import catch_strays, configure, get_logger, span_text
 from borgwatch.matching.load import load_rules
 from borgwatch.model import Position
 from borgwatch.policy.deadman import expected
@@ -34,6 +34,7 @@ def command() -> None:
     """Watch the logs and deliver alerts until stopped (SIGTERM); SIGHUP reads the rule files again."""
     settings = load(os.environ)
     configure(settings.log_format)
+    catch_strays()
     asyncio.run(_run(settings))
 
 

@@ -10,7 +10,7 @@ import click
 from borgwatch.cli.tables import ago, line, seconds, stamp
 from borgwatch.cli.views import now, print_view, view_settings
 from borgwatch.journal.lookback import Lookback
-from borgwatch.journal.notes import DeliveryState, ServiceState
+from borgwatch.journal.notes import DeliveryState, RuleExpectations, ServiceState
 from borgwatch.settings import Settings
 from borgwatch.views import facts
 from borgwatch.views.status import JobStatus, Status
@@ -34,7 +34,8 @@ def command(as_json: bool) -> int:
 
 def read_status(past: Lookback, settings: Settings) -> Status:
     """Read what `status` needs."""
-    return facts.read_status(past, settings.expect, now())
+    by_rules = past.note(RuleExpectations) or RuleExpectations()
+    return facts.read_status(past, (*by_rules.rows, *settings.expect), now())
 
 
 def _show(found: Status) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,9 +17,14 @@ from borgwatch.matching.templates import one_line
 from borgwatch.redact import redact
 from borgwatch.runs.events import human_bytes, human_seconds, human_span
 
+if TYPE_CHECKING:
+    from rich.text import Text
+
 __all__ = ["ago", "heading", "line", "safe", "seconds", "size", "stamp", "table"]
 
 _MAX_CELL = 300
+_LEAST_LAST = 20
+_ABOUT = 4
 _STYLES: Mapping[str, str] = {
     "success": "green", "ok": "green", "WELL": "bold green", "recovered": "green",
     "warning": "yellow", "skipped": "yellow", "LOOK": "bold yellow", "waiting": "yellow", "mailed": "yellow",
@@ -85,16 +91,54 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     from rich.table import Table  # noqa: PLC0415 - the same
     from rich.text import Text  # noqa: PLC0415 - the same
 
-    drawn = Table(*columns, box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    console = Console(highlight=False)
+    if _needs(columns, cells) > console.width:
+        console.print(Text("  ".join(columns[:_ABOUT]), "bold"))
+        for row in cells:
+            console.print(_stacked(columns, row))
+        return
+    drawn = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for column in columns:
+        drawn.add_column(column, no_wrap=column != columns[-1])
     for row in cells:
         drawn.add_row(*(Text(cell, _style_of(cell)) for cell in row))
-    Console(highlight=False).print(drawn)
+    console.print(drawn)
+
+
+def _needs(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """How many columns of a terminal a table needs: only its last column can be wrapped."""
+    *fixed, last = _widths(columns, rows)
+    return sum(fixed) + min(last, _LEAST_LAST) + 3 * len(fixed)
+
+
+def _stacked(columns: Sequence[str], row: Sequence[str]) -> Text:
+    """Write a row where the terminal is too narrow for the table: what it is about, and below it what is known."""
+    from rich.text import Text  # noqa: PLC0415 - only where it is needed: it takes its time
+
+    text = Text("  ").join(Text(cell, _style_of(cell)) for cell in row[:_ABOUT])
+    rest = [(name, cell) for name, cell in zip(columns[_ABOUT:], row[_ABOUT:], strict=True) if cell not in ("", "-")]
+    told = Text(", ").join(Text(f"{name} ", "dim").append(cell, _style_of(cell)) for name, cell in rest)
+    return text.append("\n  ").append_text(told) if rest else text
 
 
 def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(len(cell) for cell in column) for column in zip(columns, *rows, strict=True)]
+    widths = _widths(columns, rows)
     for row in (columns, *rows):
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        padded = (cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(padded).rstrip())
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(_width, column)) for column in zip(columns, *rows, strict=True)]
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal a text takes: some letters take two, some marks none."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # noqa: PLC0415 - for such texts only
+
+    return cell_len(text)
 
 
 def _style_of(text: str) -> str:

@@ -1,7 +1,7 @@
 """What the journal keeps beside the values of the pipeline: how delivery stands, when the service last worked, marks.
 
-`DeliveryState`, `ServiceState`, `ReviewMark` and `DailyMark` are single values: each is kept under the name of its
-type, the newest in place of the one before.
+`DeliveryState`, `ServiceState`, `RuleExpectations`, `ReviewMark` and `DailyMark` are single values: each is kept under
+the name of its type, the newest in place of the one before.
 """
 
 from __future__ import annotations
@@ -11,8 +11,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from borgwatch.model import Alert, Event
+from borgwatch.policy.deadman import Expectation
 
-__all__ = ["DailyMark", "DeliveryState", "Recorded", "ReviewMark", "ServiceState", "Standing", "last_words"]
+__all__ = [
+    "DailyMark",
+    "DeliveryState",
+    "Recorded",
+    "ReviewMark",
+    "RuleExpectations",
+    "ServiceState",
+    "Standing",
+    "last_words",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,13 @@ class DailyMark:
     seq: int
     lines: int = 0
     unclaimed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RuleExpectations:
+    """What the rule files in force expect to happen how often: who looks back need not read and compile them."""
+
+    rows: tuple[Expectation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

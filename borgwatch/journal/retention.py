@@ -51,11 +51,11 @@ def _used_bytes(database: sqlite3.Connection) -> int:
 
 
 def _time_of_oldest(database: sqlite3.Connection, rows: int) -> str:
-    """The time of the newest of so many oldest rows; "" where there are few."""
-    least = max(rows, _ALWAYS_KEPT) + 1
+    """The time of the newest of so many oldest rows that may go; "" where none may."""
     query = "SELECT time FROM events UNION ALL SELECT ended FROM runs ORDER BY 1 LIMIT ?"
-    found = database.execute(query, (least,)).fetchall()
-    return str(found[rows - 1][0]) if len(found) == least else ""
+    found = database.execute(query, (rows + _ALWAYS_KEPT,)).fetchall()
+    spare = len(found) - _ALWAYS_KEPT
+    return str(found[spare - 1][0]) if spare > 0 else ""
 
 
 def _delete(database: sqlite3.Connection, table: str, cut: str, rows: int) -> int:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from borgwatch import __version__
 from borgwatch.errors import JournalError
+from borgwatch.journal.notes import RuleExpectations
 from borgwatch.journal.store import Journal
 from borgwatch.judge import Judge
 from borgwatch.matching.load import RuleSet, load_rules
@@ -150,6 +151,7 @@ class Service:
         self._waker = Waker(looked_at, self._settings.poll.total_seconds())
         with contextlib.suppress(JournalError):  # the first step meets it as well, and says so
             self._memory.begin(enabled=self._settings.truenas.enabled)
+            self._journal.set_note(RuleExpectations(self.rules.expectations))
         tasks = [*self._delivery_tasks(), *self._page_tasks()]
         try:
             await self._watch(self._waker, on_ready, on_caught_up)
@@ -341,6 +343,8 @@ class Service:
         self.rules = rules
         self.pipeline.judge = replace(self.pipeline.judge, matcher=Matcher(rules.rules))
         self.pipeline.plan = self._plan()
+        with contextlib.suppress(JournalError):  # the next step meets it as well, and says so
+            self._journal.set_note(RuleExpectations(rules.expectations))
         self._report.reloaded(len(rules.rules))
         if self._waker is not None:
             self._waker.poke()

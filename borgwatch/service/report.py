@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -29,6 +30,10 @@ __all__ = ["LogReport", "Report"]
 _SAY_AGAIN_AFTER = 3600.0  # seconds after which a trouble that lasts is told once more
 _A_DAY = 86_400.0
 _FIELDS = ("archive", "files", "original_size", "deduplicated_size", "rc", "warnings", "errors", "failures")
+_FLAPS = 3
+"""More sessions than this in an hour are told as one trouble, and no longer one by one."""
+_TEXTS = 10
+"""How many texts of one trouble are told in an hour: it may change its words at each try."""
 _REMEMBERED = 1000
 """How many runs are remembered as told: what is told of one of them again is no new run."""
 _TROUBLE = frozenset({Outcome.WARNING, Outcome.FAILURE, Outcome.STALLED, Outcome.MISSED, Outcome.SKIPPED})
@@ -65,7 +70,8 @@ class LogReport:
         self._log = get_logger()
         self._clock = clock
         self._today = today
-        self._said: dict[str, tuple[str, float]] = {}
+        self._said: dict[str, dict[str, float]] = {}
+        self._sessions: deque[float] = deque(maxlen=1000)
         self._runs: dict[str, None] = {}
 
     def step(self, step: Step) -> None:
@@ -140,13 +146,20 @@ class LogReport:
 
     def ready(self, session: Session) -> None:
         """Tell by which way people can be told, or why by none."""
-        self._said.pop("truenas.failed", None)
         link, ladder = session.connection.link, session.ladder
         transport = "tls" if link.encrypted else "unix socket" if link.unix else "plain"
-        self._log.info(
-            "truenas.ready", release=session.release, user=session.username, transport=transport,
-            delivery=ladder.rung.value,
-        )  # fmt: skip
+        self._sessions.append(self._clock())
+        if not self._is_flapping():
+            self._said.pop("truenas.failed", None)
+            self._log.info(
+                "truenas.ready", release=session.release, user=session.username, transport=transport,
+                delivery=ladder.rung.value,
+            )  # fmt: skip
+        elif self._is_news("truenas.flapping", ""):
+            self._log.warning(
+                "truenas.flapping", sessions=len(self._sessions),
+                note="the connection ends and comes back again and again in an hour: it is not told each time",
+            )  # fmt: skip
         if ladder.rung is Rung.MAIL and self._is_news("truenas.no_alerts", ladder.no_alert):
             self._log.warning("truenas.no_alerts", delivery="mail", reason=ladder.no_alert)
         if ladder.rung is Rung.NONE and self._is_news("truenas.no_delivery", ladder.no_alert):
@@ -175,7 +188,13 @@ class LogReport:
 
     def lost(self, reason: str) -> None:
         """Tell that the connection ended."""
-        self._log.warning("truenas.lost", reason=reason)
+        if not self._is_flapping():
+            self._log.warning("truenas.lost", reason=reason)
+
+    def _is_flapping(self) -> bool:
+        while self._sessions and self._clock() - self._sessions[0] >= _SAY_AGAIN_AFTER:
+            self._sessions.popleft()
+        return len(self._sessions) > _FLAPS
 
     def failed(self, error: TrueNASError, retry_in: float) -> None:
         """Tell why there is no session."""
@@ -224,12 +243,13 @@ class LogReport:
             )  # fmt: skip
 
     def _is_news(self, event: str, what: str, again_after: float = _SAY_AGAIN_AFTER) -> bool:
-        said, when = self._said.get(event, ("", 0.0))
         moment = self._clock()
-        if said == what and moment - when < again_after:
-            return False
-        self._said[event] = what, moment
-        return True
+        said = {text: when for text, when in self._said.get(event, {}).items() if moment - when < again_after}
+        is_news = what not in said and len(said) < _TEXTS
+        if is_news:
+            said[what] = moment
+        self._said[event] = said
+        return is_news
 
 
 def _intention(alert: Alert | None) -> str:

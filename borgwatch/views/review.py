@@ -184,8 +184,9 @@ def outliers(runs: Sequence[Run], new: Collection[str]) -> list[Outlier]:
             if len(before) < _LEAST_USUAL or row.run not in new:
                 continue
             usual = statistics.median(before)
-            alike = sum(not _differs(value, other, factor, least) for other in before)
-            if _differs(value, usual, factor, least) and alike < _USUAL_TOO:
+            if not _differs(value, usual, factor, least):
+                continue
+            if sum(not _differs(value, other, factor, least) for other in before) < _USUAL_TOO:
                 found.append(Outlier(row.job, row.operation, row.time, what, value, usual))
     return found
 

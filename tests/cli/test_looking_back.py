@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from borgwatch.journal.notes import DeliveryState, ServiceState
 from borgwatch.journal.store import Change, Journal
@@ -20,7 +21,7 @@ from borgwatch.matching.suspicious import Unclaimed
 from borgwatch.model import Outcome
 from borgwatch.policy.jobs import JobState
 from tests.bench.history import make_year
-from tests.process import borgwatch, environment
+from tests.process import borgwatch, environment, running
 from tests.views.test_review import run, told
 
 HOSTILE = "<script>alert(1)</script> \x1b[31mred\x1b[0m \x1b]0;title\x07 \u202egnp.exe [bold]x[/bold] 'q' $(reboot)"
@@ -143,6 +144,26 @@ async def test_on_a_terminal_only_our_own_colours_come_and_words_are_no_markup(t
         assert "\x1b[31mred" not in out
 
 
+@pytest.mark.parametrize("columns", [40, 80, 200])
+async def test_on_a_narrow_terminal_every_word_is_readable(tmp_path: Path, columns: int) -> None:
+    """A table that does not fit is written row by row: no cell is cut to a letter, no line is broken by force."""
+    write(tmp_path, "the lock cannot be had")
+    for command in COMMANDS:
+        out = await on_terminal(*command, state=tmp_path, more={"COLUMNS": str(columns), "NO_COLOR": "1"})
+        lines = re.sub(r"\x1b\[[\d;]*m", "", out).splitlines()
+        assert max(map(len, lines)) <= columns
+        assert "…" not in out
+        assert "the lock cannot be had" in re.sub(r"\s+", " ", " ".join(lines))
+        assert "2026-11-23 02:10" in re.sub(r"\s+", " ", " ".join(lines))
+
+
+async def test_letters_that_take_two_columns_do_not_shift_a_table(tmp_path: Path) -> None:
+    write(tmp_path, "lock timeout", job="备份 💾")
+    done = await borgwatch("history", "--since", "3000d", settings=settings(tmp_path))
+    head, *rows = done.out.splitlines()
+    assert {cell_len(row[: row.index("backup")]) for row in rows} == {head.index("operation")}
+
+
 async def test_no_color_is_heeded(tmp_path: Path) -> None:
     write(tmp_path, "m")
     out = await on_terminal("history", "--since", "3000d", state=tmp_path, more={"NO_COLOR": "1"})
@@ -187,6 +208,30 @@ async def test_what_cannot_be_is_one_line_and_exit_2(tmp_path: Path, arguments: 
     assert says in done.err
     assert len(done.err.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_a_rule_file_expects_is_overdue_as_well(tmp_path: Path) -> None:
+    """The dead-man's switch of a rule file is the service's and the reader's: an alert that stands is no `ok`."""
+    state, rules, watched = (tmp_path / name for name in ("state", "rules", "watch"))
+    for directory in (rules, watched):
+        directory.mkdir()
+    (rules / "own.yaml").write_text(
+        "schema: 1\npack: own\nexpect:\n  - {job: nas, operation: backup, within: 26h}\nrules: []\n"
+    )
+    last = datetime.now(UTC) - timedelta(hours=40)
+    with closing(Journal.open(state)) as journal:
+        journal.commit(Change(jobs=[JobState("nas", "backup", "success", last, last)]))
+    inside = {**settings(state), "BORGWATCH_RULES": str(rules), "BORGWATCH_WATCH": str(watched)}
+    async with running(inside) as service:
+        await service.line_with("run.missed")
+        done = await borgwatch("status", settings=inside)
+        assert (done.code, done.out.splitlines()[0]) == (1, "overdue: nas backup")
+        done = await borgwatch("review", settings=inside)
+        assert "ACT: broken now: nas backup" in done.out
+        (rules / "own.yaml").write_text("schema: 1\npack: own\nrules: []\n")
+        await service.line_with("rules.reloaded")
+        done = await borgwatch("status", settings=inside)
+        assert (done.code, done.out.splitlines()[0]) == (0, "ok: nas backup")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")

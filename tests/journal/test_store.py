@@ -635,6 +635,14 @@ def test_a_journal_that_is_large_for_another_reason_keeps_its_history(journal: J
     assert len(journal.events()) == 30
 
 
+def test_however_small_the_size_the_newest_thousand_rows_stay(journal: Journal) -> None:
+    for number in range(1300):
+        journal.commit(Change(events=[replace(event(number), time=NOW + timedelta(minutes=number))]))
+    while journal.prune(NOW - timedelta(days=1), 1):
+        pass
+    assert len(journal.events(2000)) == 1000
+
+
 def test_a_journal_of_an_older_borgwatch_shrinks_as_well(tmp_path: Path) -> None:
     directory = tmp_path / "state"
     directory.mkdir()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -14,6 +16,9 @@ from borgwatch.pipeline import Step
 from borgwatch.policy.jobs import recovery
 from borgwatch.service.daily import Daily
 from borgwatch.service.report import LogReport
+from borgwatch.truenas.connection import Connection
+from borgwatch.truenas.errors import TrueNASError
+from borgwatch.truenas.session import Session
 
 ENDED = datetime(2026, 11, 23, 3, 14, 5, tzinfo=UTC)
 FAILED = Event(
@@ -111,3 +116,39 @@ def test_hostile_words_of_a_log_stay_words(out: io.StringIO) -> None:
     assert "\u202e" not in line
     assert line.startswith("[warning] run.finished job='a [2Jb'")
     assert "reason='<script>alert(1)</script> [31m ]0;title evil 2026-01-01" in line
+
+
+def session() -> Session:
+    parts: dict[str, Any] = {"waits_for_jobs": True, "username": "root", "roles": frozenset()}
+    link = SimpleNamespace(link=SimpleNamespace(encrypted=True, unix=False), certificate=None)
+    return Session(connection=cast(Connection, link), **parts, release="25.10.6")
+
+
+def test_a_network_that_comes_and_goes_does_not_fill_the_log(out: io.StringIO) -> None:
+    """A session each minute for a day: the first ones are told, then that it flaps, once an hour; and it ends."""
+    moment = [0.0]
+    report = LogReport(clock=lambda: moment[0])
+    for _ in range(24 * 60):
+        report.ready(session())
+        report.lost("the connection ended")
+        report.failed(TrueNASError("connection refused"), 1.0)
+        moment[0] += 60
+    told = [line.split()[1] for line in lines(out)]
+    assert told[:3] == ["truenas.ready", "truenas.lost", "truenas.failed"]
+    assert told.count("truenas.flapping") == 24
+    assert len(told) < 60
+    moment[0] += 3600
+    report.ready(session())
+    assert lines(out)[-1].startswith("[info] truenas.ready ")
+
+
+def test_a_trouble_that_changes_its_words_is_told_once_an_hour_in_each_of_them(out: io.StringIO) -> None:
+    moment = [0.0]
+    report = LogReport(clock=lambda: moment[0])
+    for attempt in range(24 * 60):
+        report.failed(TrueNASError(("refused", "timed out")[attempt % 2]), 60.0)
+        report.problem("journal.failed", f"error {attempt}")
+        moment[0] += 60
+    told = [line.split()[1] for line in lines(out)]
+    assert told.count("truenas.failed") == 48
+    assert told.count("journal.failed") == 240
