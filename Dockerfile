@@ -19,8 +19,8 @@ COPY requirements/build.txt requirements/run.txt requirements/
 RUN --mount=type=secret,id=pip_conf --mount=type=secret,id=pip_ca \
     python3 -m venv tools \
     && python3 -m venv --without-pip /opt/borgwatch \
-    && tools/bin/pip install -q --require-hashes --only-binary :all: -r requirements/build.txt \
-    && tools/bin/pip --python /opt/borgwatch/bin/python install -q --require-hashes --only-binary :all: --no-compile \
+    && tools/bin/pip install -q --no-deps --require-hashes --only-binary :all: -r requirements/build.txt \
+    && tools/bin/pip --python /opt/borgwatch/bin/python install -q --no-deps --require-hashes --only-binary :all: --no-compile \
         -r requirements/run.txt
 
 COPY pyproject.toml README.md LICENSE ./

@@ -37,7 +37,7 @@ def test_the_installed_wheel_runs_without_development_packages(wheel: Path, tmp_
     environment = tmp_path / "venv"
     venv.create(environment, with_pip=True)
     pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--require-hashes", "-r", str(ROOT / "requirements" / "run.txt")], check=True)
+    subprocess.run([*pip, "--no-deps", "--require-hashes", "-r", str(ROOT / "requirements" / "run.txt")], check=True)
     subprocess.run([*pip, "--no-deps", "--no-index", str(wheel)], check=True)
 
     def borgwatch(*arguments: str) -> str:
