@@ -11,6 +11,7 @@ backslashes before them, for Docker puts JSON lines into JSON strings. What logg
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
@@ -70,6 +71,9 @@ _BEFORE = (
 )
 _START = rf"(?m:^|[\r\"]|{_BEFORE}|\\r|\xef\xbb\xbf|\\ufeff)"  # where a text may begin
 _IS = r"\\*\"?[ \t]*[:=][ \t]*\\*\"?"  # between a key and its value
+_LOGGER = rf"(?:(?:{'|'.join(LOGGER_KEYS)}){_IS}|{_START}|[\w.\-] |[A-Z]{{4}}:)"
+"""Where the name of a logger may begin: it may stand before a text, without a key, behind a host or a level."""
+_HEAD = re.compile("|".join([re.escape(_LOGGER), re.escape(_START), rf"\(\?:[^()]*\){re.escape(_IS)}"]))
 _LEAST = 3  # known characters in a row that tell anything
 _LEAST_FIRST = 2  # where the text begins with them
 _MAX_MEMORY = 32 << 20
@@ -87,7 +91,16 @@ def latin_1() -> Any:
 
 def compiled(expressions: Iterable[str]) -> Any:
     """Compile an alternation over bytes; raises `re2.error` where it is too large."""
-    return re2.compile("|".join(f"(?:{one})" for one in expressions).encode("latin-1"), latin_1())
+    return re2.compile(_alternation(expressions).encode("latin-1"), latin_1())
+
+
+def _alternation(expressions: Iterable[str]) -> str:
+    """Write an alternation; what many begin with is written once, for each is followed through all of the block."""
+    tails: dict[str, list[str]] = {}
+    for one in expressions:
+        head = found[0] if (found := _HEAD.match(one)) else ""
+        tails.setdefault(head, []).append(one[len(head) :])
+    return "|".join(f"{head}(?:{'|'.join(f'(?:{one})' for one in rest)})" for head, rest in tails.items())
 
 
 def need_of(condition: Condition) -> Need:
@@ -177,14 +190,11 @@ def _need_of_test(test: FieldTest) -> Need:
         return _any(_need_of_value(test, want, _START, is_text=True) for want in test.values)
     if test.field == "text":
         return None
-    keys = LOGGER_KEYS if test.field == "logger" else (test.field.rpartition(".")[2],)
-    ends = [_plain_end(key) for key in keys]
-    if not all(ends):
+    if test.field == "logger":
+        return _any(_need_of_value(test, want, _LOGGER, is_text=True) for want in test.values) if is_of_text else None
+    if not (end := _plain_end(test.field.rpartition(".")[2])):
         return None
-    start = f"(?:{'|'.join(run.expression for end in ends if end for run in end)}){_IS}"
-    if test.field == "logger":  # it may stand before a text, without a key: behind a host or a level
-        start = rf"(?:{start}|{_START}|[\w.\-] |[A-Z]{{4}}:)"
-        return _any(_need_of_value(test, want, start, is_text=True) for want in test.values) if is_of_text else None
+    start = f"(?:{''.join(run.expression for run in end)}){_IS}"
     if not is_of_text:
         return (start,)
     return _any(_best([_need_of_value(test, want, start, is_text=False), (start,)]) for want in test.values)
