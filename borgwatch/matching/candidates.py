@@ -21,7 +21,7 @@ Rules whose need is not known make every line a candidate: `starts` is None then
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import islice, pairwise
@@ -31,7 +31,7 @@ import re2
 
 from borgwatch.decode import decode
 from borgwatch.matching.listings import DEEPEST, higher_than
-from borgwatch.matching.matcher import Matcher
+from borgwatch.matching.matcher import Matcher, captured_by
 from borgwatch.matching.needs import ODD, TYPICAL, Need, compiled, mentions, need_of
 from borgwatch.matching.rules import Rule
 from borgwatch.matching.suspicious import SUSPICIOUS_BYTES
@@ -153,8 +153,7 @@ class Candidates:
             return None
         if not found[0].captured:
             return _Voice(found[0].operation is not None, record.time, None, is_plain=True)
-        signal = self._matcher.match(record, line)
-        captured = {} if signal is None else signal.captured
+        captured = captured_by(*found, record)
         listed, item = captured.get(LISTED), captured.get(ITEM)
         depth = depth_of(listed) if isinstance(listed, str) else None
         is_plain = depth is None and not isinstance(item, str)
@@ -197,6 +196,7 @@ class _Selection:
     passes: Callable[[bytes], _Passing | None]
     patience: timedelta
     block: bytes
+    _heard: dict[int, _Voice | None] = field(default_factory=dict, init=False)
 
     def select(self, start: int, end: int) -> list[int]:
         found: list[int] = []
@@ -257,7 +257,7 @@ class _Selection:
         line: int | None = at
         while line is not None and not self._has(self.searches.wanted, line, end):
             if (voice := self._voice(line, end)) is not None:
-                if voice.time and kept:
+                if (voice.time or voice.is_plain) and kept:  # another run may begin: this one ends as it was
                     kept.update(self._last(max(kept), line))
                 if not kept or voice.is_plain or voice.time or voice.depth is not None:
                     kept[line] = voice
@@ -352,9 +352,10 @@ class _Selection:
             line = self._next(search, self._behind(line, end), end)
 
     def _voice(self, line: int, end: int) -> _Voice | None:
-        if self.searches.murmur is None or not self._has(self.searches.murmur, line, end):
-            return None
-        return self.speaks(self._data(line, end))
+        if line not in self._heard:
+            murmurs = self.searches.murmur is not None and self._has(self.searches.murmur, line, end)
+            self._heard[line] = self.speaks(self._data(line, end)) if murmurs else None
+        return self._heard[line]
 
     def _data(self, line: int, end: int) -> bytes:
         return self.block[line : self._behind(line, end)].rstrip(b"\r\n")

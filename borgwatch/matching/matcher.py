@@ -5,13 +5,13 @@ The first rule that matches speaks for the line; the rules of the user's files a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
 from borgwatch.decode import decode
-from borgwatch.matching.conditions import BUILT_IN_FIELDS, field_value
+from borgwatch.matching.conditions import field_value
 from borgwatch.matching.needs import mentions
 from borgwatch.matching.rules import Rule
 from borgwatch.matching.shortlist import Shortlist
@@ -19,7 +19,7 @@ from borgwatch.matching.templates import one_line
 from borgwatch.model import FieldValue, Line, Phase, Position, Record, Signal, is_event_name
 from borgwatch.redact import redact
 
-__all__ = ["Matcher", "Understood", "line_id"]
+__all__ = ["Matcher", "Understood", "captured_by", "line_id"]
 
 _CLOCK_SKEW = timedelta(days=1)  # zones and clocks that are a little off
 _ZONES = timedelta(hours=15)  # no two zones that people live in are further apart, but for a few islands
@@ -72,7 +72,7 @@ class Matcher:
         if known is None:
             record = decode(line, job)
             return record, self.match(record, line, self.shortlist.of(line.data))
-        record = replace(known.record, source=line.source, job=job)
+        record = _of(known.record, line.source, job)
         return record, None if known.rule is None else _signal(known.rule, known.captures, record, line)
 
     def match(self, record: Record, line: Line, among: Sequence[Rule] | None = None) -> Signal | None:
@@ -92,6 +92,11 @@ class Matcher:
         return None
 
 
+def _of(known: Record, source: str, job: str) -> Record:
+    """Say whose a record is; written out, for it is made for each line that is judged."""
+    return Record(known.text, source, job, known.fields, known.level, known.logger, known.time, known.zoned)
+
+
 def line_id(line: Line) -> str:
     """Digest a line and its place, 16 hex digits: stable over restarts, rotation and a second reading."""
     place = f"{line.source}\0{line.position.offset}\0".encode("utf-8", "surrogateescape")
@@ -99,12 +104,12 @@ def line_id(line: Line) -> str:
 
 
 def _signal(rule: Rule, captures: dict[str, str], record: Record, line: Line) -> Signal | None:
-    fields = _fields(record, captures) if rule.speaks_of_fields else {}
+    fields = _Fields(record, captures)
     event = rule.event.render(fields) if rule.event else None
     if event is not None and not is_event_name(event):
         return None  # the line names an event that does not exist: nobody recognised it
-    kept: dict[str, FieldValue] = {name: one_line(text) for name, text in captures.items()} if event else {}
-    kept.update({name: value for name, t in rule.captured.items() if (value := t.value(fields)) is not None})
+    kept: dict[str, FieldValue] = {name: redact(one_line(text)) for name, text in captures.items()} if event else {}
+    kept.update(captured_by(rule, captures, record))
     return Signal(  # nothing that it says may hold a secret: it goes into journal, alert, mail, log and page
         rule=rule.id,
         phase=rule.phase,
@@ -121,13 +126,27 @@ def _signal(rule: Rule, captures: dict[str, str], record: Record, line: Line) ->
         message=redact(rule.message.render(fields)) if rule.message else _default_message(rule, record),
         next_step=redact(rule.next_step.render(fields)) if rule.next_step else "",
         weight=rule.weight,
-        captured={name: redact(value) if isinstance(value, str) else value for name, value in kept.items()},
+        captured=kept,
         past=line.past,
     )
 
 
-def _fields(record: Record, captures: dict[str, str]) -> dict[str, FieldValue]:
-    return {**record.fields, **{name: field_value(record, name) for name in BUILT_IN_FIELDS}, **captures}
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """What a template may name: what the patterns captured, the built-in fields, those of the line."""
+
+    record: Record
+    captures: Mapping[str, str]
+
+    def get(self, name: str) -> FieldValue:
+        return self.captures[name] if name in self.captures else field_value(self.record, name)
+
+
+def captured_by(rule: Rule, captures: Mapping[str, str], record: Record) -> dict[str, FieldValue]:
+    """Say what a rule keeps of a record; nothing of it holds a secret."""
+    fields = _Fields(record, captures)
+    found = {name: template.value(fields) for name, template in rule.captured.items()}
+    return {name: redact(it) if isinstance(it, str) else it for name, it in found.items() if it is not None}
 
 
 def _believable(record: Record, line: Line) -> datetime | None:

@@ -94,6 +94,11 @@ def compiled(expressions: Iterable[str]) -> Any:
     return re2.compile(_alternation(expressions).encode("latin-1"), latin_1())
 
 
+def anywhere(expression: str) -> str:
+    """Ask less: for what is found anywhere, and not only where a text begins."""
+    return expression.removeprefix(_START) if len(expression) > len(_START) + 8 else expression
+
+
 def _alternation(expressions: Iterable[str]) -> str:
     """Write an alternation; what many begin with is written once, for each is followed through all of the block."""
     tails: dict[str, list[str]] = {}

@@ -56,11 +56,6 @@ class Rule:
     fold: timedelta | None = None
     samples: tuple[Sample, ...] = ()
 
-    @property
-    def speaks_of_fields(self) -> bool:
-        """Whether a template asks for what the line holds."""
-        return bool(self.captured) or any((self.event, self.title, self.message, self.next_step))
-
 
 @dataclass(frozen=True, slots=True)
 class Pack:

@@ -10,7 +10,7 @@ from typing import Any
 
 import re2
 
-from borgwatch.matching.needs import ODD, latin_1, need_of
+from borgwatch.matching.needs import ODD, anywhere, latin_1, need_of
 from borgwatch.matching.rules import Rule
 
 __all__ = ["Shortlist"]
@@ -51,4 +51,4 @@ class Shortlist:
 
 def _either(need: Sequence[str]) -> bytes:
     """Write a need as one expression; one that nothing meets matches no line."""
-    return "|".join(f"(?:{one})" for one in need).encode("latin-1") if need else rb"[^\x00-\xff]"
+    return "|".join(f"(?:{anywhere(one)})" for one in need).encode("latin-1") if need else rb"[^\x00-\xff]"

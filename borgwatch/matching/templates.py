@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from borgwatch.model import FieldValue
 
-__all__ = ["FILTERS", "Template", "TemplateError", "one_line"]
+__all__ = ["FILTERS", "Named", "Template", "TemplateError", "one_line"]
 
 _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _NAME = re.compile(r"[A-Za-z_][\w.-]*\Z")
@@ -31,7 +32,9 @@ _UNSAFE = re.compile(
 
 def one_line(text: str, limit: int = _MAX_VALUE) -> str:
     """Make text from outside fit for one line: unsafe characters become a space, the rest is cut at `limit`."""
-    safe = _UNSAFE.sub(" ", text[: limit * 2])
+    safe = text[: limit * 2]
+    if not safe.isprintable():  # which says more than is unsafe, and says it fast
+        safe = _UNSAFE.sub(" ", safe)
     safe = " ".join(safe.split()) if "  " in safe else safe.strip()
     return safe if len(safe) <= limit else f"{safe[: limit - 1]}…"
 
@@ -86,12 +89,19 @@ FILTERS: Mapping[str, Callable[[FieldValue, str], FieldValue]] = {
 """What may stand behind `|`: a function of the value and the text behind `:`."""
 
 
+class Named(Protocol):
+    """Where templates look up what they name."""
+
+    def get(self, name: str, /) -> FieldValue:
+        """Give the value of a field; None where there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Slot:
     name: str
     filters: tuple[tuple[str, str], ...]
 
-    def value(self, fields: Mapping[str, FieldValue]) -> FieldValue:
+    def value(self, fields: Named) -> FieldValue:
         value = fields.get(self.name)
         for name, argument in self.filters:
             if value is not None or name == "default":
@@ -128,14 +138,14 @@ class Template:
         """The fields that the template asks for."""
         return tuple(part.name for part in self.parts if isinstance(part, _Slot))
 
-    def value(self, fields: Mapping[str, FieldValue]) -> FieldValue:
+    def value(self, fields: Named) -> FieldValue:
         """Fill in; a template that is a single `{slot}` keeps the type of its value."""
         if len(self.parts) == 1 and isinstance(self.parts[0], _Slot):
             value = self.parts[0].value(fields)
             return one_line(value) if isinstance(value, str) else value
         return self.render(fields)
 
-    def render(self, fields: Mapping[str, FieldValue]) -> str:
+    def render(self, fields: Named) -> str:
         """Fill in as one line of text; a field that is not there leaves nothing."""
         pieces = []
         for part in self.parts:

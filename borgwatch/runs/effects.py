@@ -53,7 +53,10 @@ def _open(stream: Stream, signal: Signal) -> _Result:
 
 
 def _add(stream: Stream, signal: Signal) -> _Result:
-    return replace(stream, open=with_signal(_there(stream.open), signal)), ()
+    run = with_signal(_there(stream.open), signal)
+    return Stream(  # written out, for it is made for each line that is judged
+        stream.default_operation, run, stream.done, stream.closes, stream.quiet, stream.held, stream.recap
+    ), ()
 
 
 def _close(stream: Stream, signal: Signal) -> _Result:

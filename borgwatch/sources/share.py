@@ -21,7 +21,7 @@ from borgwatch.sources.rotation import is_compressed
 
 __all__ = ["Limits", "position_at_end", "rests", "stands_still", "take_share"]
 
-_BLOCK = 2 * 1024 * 1024
+_BLOCK = 4 * 1024 * 1024
 """Bytes that are read and searched at once."""
 _TRUST_AFTER = 2.0
 """Seconds a stamp must stand before it is believed: times of change are coarse, up to two seconds on FAT."""

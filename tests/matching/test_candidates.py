@@ -175,6 +175,14 @@ def test_a_silence_before_a_stretch_of_murmur_is_not_made_up_from_its_listing() 
     assert judged(judge, whole(log)) == judged(judge, chosen(candidates, log, []))
 
 
+def test_the_last_name_before_another_run_begins_is_chosen() -> None:
+    """A name behind the uppermost directory shows that the listing had not come to its end."""
+    log = [LOCKED, b"d /", b"A /mnt/a", b'{"type": "file_status", "status": "A", "path": "/mnt/a"}']
+    judge, candidates = shipped()
+
+    assert judged(judge, whole(log)) == judged(judge, chosen(candidates, log, []))
+
+
 def test_a_line_that_was_foreseen_is_judged_as_if_it_were_not() -> None:
     """What is remembered of a line says nothing of whose it is."""
     matcher = Matcher(SHIPPED)
