@@ -95,8 +95,21 @@ class Service:
 
     def _plan(self) -> Plan:
         """Put together what settings and rule files say; what rule files expect stands before the settings."""
-        expect = (*self.rules.expectations, *self._settings.expect)
-        return Plan(self._settings.events, expect, self._settings.instance, repetitions(self.rules.rules))
+        settings = self._settings
+        return Plan(
+            settings.events,
+            (*self._expected_by_rules().rows, *settings.expect),
+            settings.instance,
+            repetitions(self.rules.rules),
+            whole=not (settings.problems or self.rules.problems),
+        )
+
+    def _expected_by_rules(self) -> RuleExpectations:
+        """What rule files expect; where they are broken at the start, what they expected when they last were sound."""
+        with contextlib.suppress(JournalError):  # the first step meets it as well, and says so
+            if self.rules.problems and (known := self._journal.note(RuleExpectations)) is not None:
+                return known
+        return RuleExpectations(self.rules.expectations)
 
     def _trees(self) -> dict[str, Tree]:
         """Make a tree for each directory; what is in one that was never looked at is the past."""
@@ -151,7 +164,7 @@ class Service:
         self._waker = Waker(looked_at, self._settings.poll.total_seconds())
         with contextlib.suppress(JournalError):  # the first step meets it as well, and says so
             self._memory.begin(enabled=self._settings.truenas.enabled)
-            self._journal.set_note(RuleExpectations(self.rules.expectations))
+            self._journal.set_note(self._expected_by_rules())
         tasks = [*self._delivery_tasks(), *self._page_tasks()]
         try:
             await self._watch(self._waker, on_ready, on_caught_up)
@@ -344,7 +357,7 @@ class Service:
         self.pipeline.judge = replace(self.pipeline.judge, matcher=Matcher(rules.rules))
         self.pipeline.plan = self._plan()
         with contextlib.suppress(JournalError):  # the next step meets it as well, and says so
-            self._journal.set_note(RuleExpectations(rules.expectations))
+            self._journal.set_note(self._expected_by_rules())
         self._report.reloaded(len(rules.rules))
         if self._waker is not None:
             self._waker.poke()

@@ -83,6 +83,12 @@ class LogReport:
         for event in step.events:
             if not event.past:
                 self._event(event, alerts.get(event.id))
+        for alert in step.alerts:
+            if not alert.event_id:
+                self._log.info(
+                    "deadman.withdrawn", job=alert.job, operation=alert.operation, alert=_intention(alert),
+                    key=alert.key, note="what was told to be missing is not waited for any more",
+                )  # fmt: skip
         for problem in step.problems:
             self.source(problem)
 

@@ -98,7 +98,7 @@ def status(
 def _job_status(
     state: JobState, run: Run | None, standing: Standing | None, expectation: Expectation | None, now: datetime
 ) -> JobStatus:
-    due = state.last_success + expectation.within if expectation and state.last_success else None
+    due = expectation.due(state.last_success) if expectation is not None else None
     event = event_of_run(run) if run is not None and run.id == state.run else None
     alert = _alert_state(standing)
     return JobStatus(

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from borgwatch.journal.notes import DeliveryState, ServiceState
+from borgwatch.journal.notes import DeliveryState, RuleExpectations, ServiceState
 from borgwatch.journal.store import Change, Journal
 from borgwatch.matching.suspicious import Unclaimed
 from borgwatch.model import Outcome
+from borgwatch.policy.deadman import Expectation
 from borgwatch.policy.jobs import JobState
 from tests.bench.history import make_year
 from tests.process import borgwatch, environment, running
@@ -229,9 +230,28 @@ async def test_what_a_rule_file_expects_is_overdue_as_well(tmp_path: Path) -> No
         done = await borgwatch("review", settings=inside)
         assert "ACT: broken now: nas backup" in done.out
         (rules / "own.yaml").write_text("schema: 1\npack: own\nrules: []\n")
-        await service.line_with("rules.reloaded")
+        await service.line_with("deadman.withdrawn")
         done = await borgwatch("status", settings=inside)
         assert (done.code, done.out.splitlines()[0]) == (0, "ok: nas backup")
+
+
+async def test_a_rule_file_that_is_broken_at_the_start_withdraws_nothing_that_it_expected(tmp_path: Path) -> None:
+    """The switch goes on by what the rule files said when they last were sound."""
+    state, rules, watched = (tmp_path / name for name in ("state", "rules", "watch"))
+    for directory in (rules, watched):
+        directory.mkdir()
+    (rules / "own.yaml").write_text("schema: 1\npack: own\nexpect: [{within: 26h}]\nrules: [\n")
+    last = datetime.now(UTC) - timedelta(hours=40)
+    with closing(Journal.open(state)) as journal:
+        journal.commit(Change(jobs=[JobState("nas", "backup", "success", last, last)]))
+        journal.set_note(RuleExpectations((Expectation("nas", "backup", timedelta(hours=26)),)))
+    inside = {**settings(state), "BORGWATCH_RULES": str(rules), "BORGWATCH_WATCH": str(watched)}
+    async with running(inside) as service:
+        await service.line_with("run.missed")
+        assert (await borgwatch("status", settings=inside)).out.startswith("overdue: nas backup")
+    with closing(Journal.open(state)) as journal:
+        assert journal.alerts()["nas", "backup"].raised
+        assert journal.note(RuleExpectations) == RuleExpectations((Expectation("nas", "backup", timedelta(hours=26)),))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")

@@ -157,6 +157,15 @@ RULE = "rules: [{id: r, match: {text: x}, run: detail}]"
             "expect: [{within: 26h, jobs: x}]\n" + RULE,
             "3:24: unknown key 'jobs' in an expectation (did you mean 'job'?)",
         ),
+        (
+            "expect: [{within: never, remind: 1d}]\n" + RULE,
+            "3:34: remind does not go with within: never, of which nothing is told",
+        ),
+        ("expect: [{within: [never]}]\n" + RULE, "3:19: within must be text, not a list"),
+        (
+            "expect: [{within: 1d, remind: never}]\n" + RULE,
+            "3:31: remind must be a span such as 26h, 15m, 10s or 1d (it is 'never')",
+        ),
     ],
 )
 def test_a_fault_is_told_with_its_place(text: str, expected: str) -> None:
@@ -278,6 +287,12 @@ def test_a_file_says_what_it_expects(tmp_path: Path) -> None:
     assert [(it.job, it.within) for it in load_rules([tmp_path]).expectations] == [
         ("nas", timedelta(days=8)), ("*", timedelta(hours=26)),
     ]  # fmt: skip
+
+
+def test_a_file_says_what_is_never_waited_for() -> None:
+    assert pack("expect: [{job: old, within: never}]\nrules: []\n").expectations == (
+        Expectation("old", "backup", None),
+    )
 
 
 # -- several files ------------------------------------------------------------------------------------------------
