@@ -14,7 +14,6 @@ from borgwatch.config import load
 from borgwatch.errors import ConfigError
 from borgwatch.journal.store import Journal
 from borgwatch.logs import catch_strays, configure, get_logger, span_text
-from borgwatch.matching.load import load_rules
 from borgwatch.matching.vocabulary import NEVER
 from borgwatch.model import Position
 from borgwatch.policy.deadman import Expectation, expected
@@ -22,6 +21,7 @@ from borgwatch.service.heartbeat import Heart, heartbeat_path
 from borgwatch.service.process import Service
 from borgwatch.service.report import LogReport
 from borgwatch.service.rights import needless_rights
+from borgwatch.service.rulebook import Rulebook
 from borgwatch.settings import Settings, state_is_watched
 
 __all__ = ["command"]
@@ -41,7 +41,8 @@ def command() -> None:
 
 async def _run(settings: Settings) -> None:
     log = get_logger()
-    rules = load_rules(settings.rules)
+    rulebook = Rulebook(settings.rules)
+    rules = rulebook.rules
     log.info(
         "borgwatch.start", version=__version__, packs=",".join(pack.name for pack in rules.packs),
         rules=len(rules.rules), uid=os.getuid(), tz=os.environ.get("TZ") or datetime.now().astimezone().tzname(),
@@ -58,9 +59,8 @@ async def _run(settings: Settings) -> None:
             log.error("journal.recovered", error=journal.recovered)
         positions = journal.positions()
         heart = Heart(heartbeat_path(settings.run, settings.state), settings.poll)
-        service = Service(settings, journal, report, rules=rules, heart=heart)
-        for problem in service.rules.problems:
-            log.error("rules.rejected", error=problem)
+        service = Service(settings, journal, report, rulebook=rulebook, heart=heart)
+        report.rejected(rulebook.rejected)
         _introduce(settings)
         with service.signals():
             await service.run(

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import signal
 import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -104,7 +105,7 @@ async def test_the_review_ends_with_a_verdict_and_begins_anew_after_ack(tmp_path
 
 async def test_the_json_has_a_version_and_the_documented_fields(year: Path) -> None:
     for arguments, keys in (
-        (("status",), {"version", "time", "at_work", "service", "delivery", "waiting", "jobs"}),
+        (("status",), {"version", "time", "at_work", "service", "delivery", "waiting", "jobs", "rejected_rules"}),
         (("history", "--since", "3000d", "--limit", "5"), {"version", "rows", "more"}),
         (
             ("review",),
@@ -233,6 +234,43 @@ async def test_what_a_rule_file_expects_is_overdue_as_well(tmp_path: Path) -> No
         await service.line_with("deadman.withdrawn")
         done = await borgwatch("status", settings=inside)
         assert (done.code, done.out.splitlines()[0]) == (0, "ok: nas backup")
+
+
+async def test_rules_that_are_rejected_are_seen_wherever_one_looks_until_they_are_mended(tmp_path: Path) -> None:
+    rules, watched, run_dir = (tmp_path / name for name in ("rules", "watch", "run"))
+    for directory in (rules, watched, run_dir):
+        directory.mkdir()
+    own = rules / "own.yaml"
+    inside = {
+        **settings(tmp_path / "state"), "BORGWATCH_RULES": str(rules), "BORGWATCH_WATCH": str(watched),
+        "BORGWATCH_RUN": str(run_dir),
+    }  # fmt: skip
+    fault = f"{own}:3:1: unknown key 'rulez' in a rule file (did you mean 'rules'?)"
+    async with running(inside) as service:
+        own.write_text("schema: 1\npack: own\nrulez: []\nrules: []\n")
+        await service.line_with("rules.rejected", "unknown key")
+        service.process.send_signal(signal.SIGHUP)
+        await service.until(lambda lines: sum("rules.rejected" in line for line in lines) == 2)
+        status, review, health = [
+            await borgwatch(name, settings=inside) for name in ("status", "review", "healthcheck")
+        ]
+        assert health.out == (
+            f"degraded: 1 fault in rule files, which are not in force: {fault};"
+            " watching and logging; NOTIFY_TRUENAS_ENABLED is not true\n"
+        )
+        assert re.search(
+            r"^rules: 1 fault in rule files, which are not in force since \S+ \S+ ", status.out, re.MULTILINE
+        )
+        assert f", the first: {fault}\n" in status.out
+        assert (review.code, f", the first: {fault}\n" in review.out) == (1, True)
+        assert "ACT: rule files are wrong and not in force." in review.out
+        own.write_text("schema: 1\npack: own\nrules: []\n")
+        await service.line_with("rules.reloaded")
+        status, review, health = [
+            await borgwatch(name, settings=inside) for name in ("status", "review", "healthcheck")
+        ]
+        assert "rules: " not in status.out
+        assert (review.code, health.out.split(":")[0]) == (0, "healthy")
 
 
 async def test_a_rule_file_that_is_broken_at_the_start_withdraws_nothing_that_it_expected(tmp_path: Path) -> None:
