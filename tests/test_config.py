@@ -268,8 +268,8 @@ def test_what_is_expected_of_single_jobs_stands_in_the_file_as_a_list(tmp_path: 
         Expectation("old", "backup", None),
     )
     assert settings.problems == (
-        f"{file}:4:41: operation cannot be 'backups' (did you mean 'backup'?)",
         f"{file}:4:24: within must be a span such as 26h, 15m, 10s or 1d (it is 'soon')",
+        f"{file}:4:41: operation cannot be 'backups' (did you mean 'backup'?)",
         f"{file}:5:5: an expectation must say within:",
     )
     assert load({"BORGWATCH_CONFIG": str(file), "BORGWATCH_EXPECT": "26h"}).expect == (

@@ -14,7 +14,7 @@ def read_expectations(document: Document, node: Node) -> tuple[Expectation, ...]
     """Read a list of what is to succeed how often; what is wrong is noted in the document, and its item left out."""
     table = []
     for item in document.items(node, "expect"):
-        before = len(document.problems)
+        before = document.faults
         entries = document.mapping(item, "an expectation", tuple(EXPECTATION))
         document.require(item, entries, required(EXPECTATION), "an expectation")
         job = document.text(entries["job"], "job") if "job" in entries else "*"
@@ -24,6 +24,6 @@ def read_expectations(document: Document, node: Node) -> tuple[Expectation, ...]
             document.fault(entries["remind"], f"remind does not go with within: {NEVER}, of which nothing is told")
         asked = [key for key in ("within", "remind") if key in entries and not (is_never and key == "within")]
         spans = {key: document.span(entries[key], key) for key in asked}
-        if len(document.problems) == before:
+        if document.faults == before:
             table.append(Expectation(job or "*", operation or "backup", spans.get("within"), spans.get("remind")))
     return tuple(table)

@@ -226,3 +226,13 @@ def test_rules_test_shows_what_each_line_gave(own: Path) -> None:
 
 def test_rules_schema_prints_the_schema() -> None:
     assert json.loads(call("rules", "schema").stdout)["title"] == "borgwatch rule file"
+
+
+def test_what_was_most_likely_not_meant_is_noted_by_list_and_test(own: Path) -> None:
+    own.write_text("schema: 1\npack: my\nrules: [{id: all, match: {text|re: '.*'}, emit: backup.failure}]\n")
+    note = f"{own}:3:9: note: my.all: it speaks for "
+    assert call("rules", "list").stdout.splitlines()[-1].startswith(note)
+    assert [line for line in call("rules", "test").stdout.splitlines() if line.startswith(note)]
+    notes = {rule["id"]: rule["note"] for rule in objects("rules", "list")}
+    assert notes["my.all"].startswith("it speaks for ")
+    assert notes["borg.quota"] is None

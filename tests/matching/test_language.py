@@ -275,6 +275,30 @@ def test_a_sample_says_where_its_lines_stand() -> None:
     assert run_samples(pack(text % "{line: x}").rules)[0].differences
 
 
+# -- what bounds a file ---
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            f"rules: [{{id: a, run: detail, match: {{text|contains: [{', '.join(map(str, range(1001)))}]}}}}]",
+            "'text|contains' is compared with more than 1000 values",
+        ),
+        (f"for: {{job: [{', '.join(map(str, range(101)))}]}}\nrules: []", "for.job names more than 100"),
+        (
+            "rules:\n"
+            + "".join(f"- {{id: r{n}, match: {{text|re: 'a{{999}}b{n}'}}, run: detail}}\n" for n in range(150)),
+            "the patterns of this file come to more than 100000 steps: they are too large",
+        ),
+    ],
+    ids=["values", "globs", "patterns"],
+)
+def test_a_file_cannot_hold_more_than_can_be_asked_of_each_line(text: str, says: str) -> None:
+    (problem,) = problems(text)
+    assert problem.endswith(f": {says}")
+
+
 # -- expect -------------------------------------------------------------------------------------------------------
 
 
