@@ -119,7 +119,7 @@ class Document:
         """Note that something is wrong at `node`."""
         mark = node.start_mark if node is not None else None
         place = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
-        problem = f"{self.name}:{place}: {what}"
+        problem = f"{self.name}:{place}: {' '.join(what.splitlines())}"
         if problem not in self._found and not self.is_full:
             self.problems.append(problem)
         self._found.add(problem)  # what is read for several rules is one fault

@@ -19,6 +19,7 @@ from borgwatch.matching.rules import Rule
 from borgwatch.matching.schema import schema
 from borgwatch.matching.suspicious import RuleHits
 from borgwatch.matching.templates import one_line
+from borgwatch.redact import redact
 from borgwatch.samples import SampleResult, run_samples
 from borgwatch.settings import Settings
 
@@ -51,7 +52,7 @@ def list_rules(directories: tuple[Path, ...], as_json: bool) -> int:
         if as_json:
             print_json(_rule_json(rule, hits, notes.get(rule.id)))
         else:
-            click.echo(f"{rule.id:36} {_says(rule):36} {_how_often(rule, hits)}".rstrip())
+            click.echo(f"{rule.id:36} {one_line(_says(rule)):36} {_how_often(rule, hits)}".rstrip())
     if not as_json:
         _tell_remarks(notes.values())
     return _tell_problems(rules)
@@ -135,14 +136,14 @@ def test_rules(directories: tuple[Path, ...], as_json: bool) -> int:
 
 
 def _tell_failure(result: SampleResult) -> None:
-    click.echo(f"{result.sample.place}: FAILED {result.rule.id}")
+    click.echo(one_line(f"{result.sample.place}: FAILED {result.rule.id}"))
     for line, speaker in zip(result.sample.lines, result.speakers, strict=True):
-        click.echo(f"    line  {one_line(line)}")
+        click.echo(f"    line  {one_line(redact(line))}")
         click.echo(f"          {speaker or 'no rule'} spoke")
     for event in result.events:
-        click.echo(f"    gave  {one_line(f'{event.level.name} {event.name}: {event.title} | {event.message}')}")
+        click.echo(f"    gave  {one_line(redact(f'{event.level.name} {event.name}: {event.title} | {event.message}'))}")
     for difference in result.differences:
-        click.echo(f"    E     {one_line(difference)}")
+        click.echo(f"    E     {one_line(redact(difference))}")
 
 
 def _result_json(result: SampleResult) -> dict[str, object]:
@@ -150,7 +151,7 @@ def _result_json(result: SampleResult) -> dict[str, object]:
         "rule": result.rule.id,
         "place": result.sample.place,
         "passed": not result.differences,
-        "differences": list(result.differences),
+        "differences": [redact(difference) for difference in result.differences],
         "speakers": list(result.speakers),
         "events": [event_json(event) for event in result.events],
     }
