@@ -111,7 +111,7 @@ def _read_file(environ: Mapping[str, str], values: dict[str, object], problems: 
                 values["expect"] = read_expectations(document, node)
             else:
                 _take_node(document, key, node, values)
-    problems.extend(document.problems)
+    problems.extend(document.in_order())
     return sources
 
 

@@ -195,9 +195,10 @@ class Event:
 class Alert:
     """The state that TrueNAS is to show for one key: raised with a text, or cleared.
 
-    `event_id` names the event that made it so; a later alert of the same key takes its place. `renotify` asks that
-    people are told anew; otherwise an alert that already stands is refreshed in silence. Of a cleared one it says that
-    there was something to clear: the bell shows that by itself, a mail has to say it.
+    `event_id` names the event that made it so ("": none, it is not expected any more); a later alert of the same key
+    takes its place. `renotify` asks that people are told anew; otherwise an alert that already stands is refreshed in
+    silence. Of a cleared one it says that there was something to clear: the bell shows that by itself, a mail has to
+    say it.
     """
 
     key: str

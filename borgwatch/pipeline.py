@@ -18,8 +18,8 @@ from borgwatch.journal.store import Change, Journal
 from borgwatch.judge import Judge, Judged
 from borgwatch.matching.candidates import Candidates
 from borgwatch.model import Alert, Event, Line, Position
-from borgwatch.policy.alerts import EventFilter, alert_for, alert_key
-from borgwatch.policy.deadman import Expectation, Steadiness, expected, missed, rewound
+from borgwatch.policy.alerts import EventFilter, alert_for, alert_key, taken_back
+from borgwatch.policy.deadman import Expectation, Steadiness, expected, missed, rewound, withdrawn
 from borgwatch.policy.folding import Held, Key, Repetition, cool, fold
 from borgwatch.policy.jobs import JobState, is_echo, learn, recovery
 from borgwatch.sources.lines import Wanted
@@ -43,13 +43,15 @@ class Plan:
     """What the user wants to hear of: the filter, what is to succeed how often, this instance's name.
 
     Of `expect`, the first that speaks of an operation of a job counts. `repetitions` is what rules say of
-    events that repeat, by their ids.
+    events that repeat, by their ids. A plan that is not `whole` was read from settings or rule files with faults: what
+    it does not expect is no reason to take an alert back.
     """
 
     events: EventFilter
     expect: tuple[Expectation, ...] = ()
     instance: str = "main"
     repetitions: Mapping[str, Repetition] = field(default_factory=dict)
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +262,8 @@ class Pipeline:
             events.append(learnt)
             if (again := recovery(learnt)) is not None and self.plan.events.wants(again.name):
                 events.append(again)
-        events.extend(self._missed(jobs, now, may_miss=may_miss))
+        given_up: list[JobState] = []
+        events.extend(self._missed(jobs, given_up, now, may_miss=may_miss))
         told = cool(events, self._held, self.plan.repetitions, now)
         alerts: dict[tuple[str, str], Alert] = {}
         for event in told.events:
@@ -271,19 +274,30 @@ class Pipeline:
             alert = alert_for(event, current, self.plan.events, self.plan.instance)
             if alert is not None:
                 alerts[place] = alert
+        for state in given_up:
+            place = state.job, state.operation
+            cleared = taken_back(alerts.get(place) or self._alerts.get(place), state, now)
+            if cleared is not None:
+                alerts[place] = cleared
         return _Decided(tuple(events), jobs, alerts, {**folded.held, **told.held})
 
-    def _missed(self, jobs: dict[tuple[str, str], JobState], now: datetime, *, may_miss: bool) -> Iterable[Event]:
+    def _missed(
+        self, jobs: dict[tuple[str, str], JobState], given_up: list[JobState], now: datetime, *, may_miss: bool
+    ) -> Iterable[Event]:
+        """Compare all jobs with the plan: give the events of what is missing, put what no longer is into `given_up`."""
         for place, known in {**self._jobs, **jobs}.items():
             expectation = expected(self.plan.expect, *place)
-            if expectation is None:
-                continue
-            state = rewound(known, now)
+            state = rewound(known, now) if expectation is not None else known
             if state is not known:
                 jobs[place] = state
-            if may_miss and (late := missed(state, expectation, now)) is not None:
+            if not may_miss:
+                continue
+            if expectation is not None and (late := missed(state, expectation, now)) is not None:
                 jobs[place], event = late
                 yield event
+            elif self.plan.whole and (forgotten := withdrawn(state, expectation, now)) is not None:
+                jobs[place] = forgotten
+                given_up.append(forgotten)
 
     def _accept(
         self,

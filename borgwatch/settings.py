@@ -205,7 +205,7 @@ def _events(text: str) -> EventFilter:
 
 
 def _expect(text: str) -> tuple[Expectation, ...]:
-    return (Expectation("*", "backup", parse_span(text)),)
+    return () if text.strip() == "off" else (Expectation("*", "backup", parse_span(text)),)
 
 
 def _paths(text: str) -> tuple[Path, ...]:

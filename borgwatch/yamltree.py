@@ -4,6 +4,9 @@ Text comes in; a `Document` leaves, whose nodes are read by the asking functions
 `choice`, ...). They never raise: a fault is noted as `file:line:column: what is wrong` in `Document.problems`,
 and reading goes on, so that a person sees all faults of a file at once. What a scalar means is decided by the
 asker: `on`, `no` or `12:30` stay the text that was written where text is wanted.
+
+A file can be wrong in every word: of its faults the first fifty are told, the others are only counted, and cost no
+search for what may have been meant.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,6 +37,8 @@ _MAX_NODES = 50_000
 _MAX_DEPTH = 50
 _INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
 _MAX_SHOWN = 40  # more known words than these are not listed in a message
+_MAX_TOLD = 50  # faults of one file
+_MAX_COMPARED = 1000  # known words, and letters of the unknown one
 _PLACE = re.compile(r":(\d+):(\d+):")
 _TRUE = frozenset({"true", "yes", "on"})
 _FALSE = frozenset({"false", "no", "off"})
@@ -40,8 +46,8 @@ _FALSE = frozenset({"false", "no", "off"})
 
 def nearest(word: str, known: Collection[str]) -> str:
     """Name the known word that `word` was probably meant to be: ` (did you mean 'x'?)`, or all, or nothing."""
-    spelt = {name.casefold(): name for name in known}
-    close = difflib.get_close_matches(word.casefold(), spelt, n=1, cutoff=0.6)
+    spelt = {name.casefold(): name for name in islice(known, _MAX_COMPARED)}
+    close = difflib.get_close_matches(word.casefold()[:_MAX_COMPARED], spelt, n=1, cutoff=0.6)
     if close:
         return f" (did you mean {spelt[close[0]]!r}?)"
     return f" (known: {', '.join(sorted(known))})" if known and len(known) <= _MAX_SHOWN else ""
@@ -60,12 +66,15 @@ def moved_to(node: Node, place: Node) -> Node:
 
 @dataclass(slots=True)
 class Document:
-    """One YAML file: its name for messages, its root node (None where it is empty or broken), its problems."""
+    """One YAML file: its name for messages, its root node (None where it is empty or broken), its problems.
+
+    `problems` holds the first of the faults that were found, `faults` how many there are.
+    """
 
     name: str
     root: Node | None = None
     problems: list[str] = field(default_factory=list)
-    _told: set[str] = field(default_factory=set)
+    _found: set[str] = field(default_factory=set)
 
     @classmethod
     def parse(cls, text: str, name: str) -> Document:
@@ -110,10 +119,24 @@ class Document:
         """Note that something is wrong at `node`."""
         mark = node.start_mark if node is not None else None
         place = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
-        problem = f"{self.name}:{place}: {what}"
-        if problem not in self._told:  # what is read for several rules is told once
-            self._told.add(problem)
+        problem = f"{self.name}:{place}: {' '.join(what.splitlines())}"
+        if problem not in self._found and not self.is_full:
             self.problems.append(problem)
+        self._found.add(problem)  # what is read for several rules is one fault
+
+    @property
+    def faults(self) -> int:
+        """How many faults were found."""
+        return max(len(self.problems), len(self._found))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so many faults are known that no other one will be told: what looks for them need not try hard."""
+        return len(self.problems) >= _MAX_TOLD
+
+    def nearest(self, word: str, known: Collection[str]) -> str:
+        """Name the known word that was probably meant, as `nearest` does; nothing where it will not be told."""
+        return "" if self.is_full else nearest(word, known)
 
     def place(self, node: Node) -> str:
         """Say where a node stands: `file:line:column`."""
@@ -126,8 +149,12 @@ class Document:
                 self.fault(node, f"{what} must say {key}:")
 
     def in_order(self) -> list[str]:
-        """List the problems from the top of the file to its end."""
-        return sorted(self.problems, key=lambda problem: [int(n) for n in _PLACE.findall(problem[len(self.name) :])[0]])
+        """List the problems from the top of the file to its end, and how many more there are."""
+        places = {problem: _PLACE.findall(problem[len(self.name) :])[0] for problem in self.problems}
+        told = sorted(self.problems, key=lambda problem: tuple(map(int, places[problem])))
+        if (more := self.faults - len(told)) > 0:
+            told.append(f"{self.name}:{':'.join(places[told[-1]])}: and {more} more faults in this file")
+        return told
 
     # -- asking nodes for what they should be ---------------------------------------------------------------
 
@@ -142,7 +169,7 @@ class Document:
             if key is None:
                 continue
             if known is not None and key not in known:
-                self.fault(key_node, f"unknown key {key!r} in {what}{nearest(key, known)}")
+                self.fault(key_node, f"unknown key {key!r} in {what}{self.nearest(key, known)}")
             elif key in entries:
                 self.fault(key_node, f"key {key!r} stands twice in {what}")
             else:
@@ -196,7 +223,7 @@ class Document:
         """Read one of a few words."""
         word = self.text(node, what)
         if word is not None and word not in options:
-            self.fault(node, f"{what} cannot be {word!r}{nearest(word, options)}")
+            self.fault(node, f"{what} cannot be {word!r}{self.nearest(word, options)}")
             return None
         return word
 

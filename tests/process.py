@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +78,11 @@ class Running:
             except TimeoutError:
                 raise AssertionError(f"no line with {words} in:\n" + "\n".join(self.lines)) from None
             return find()
+
+    async def until(self, condition: Callable[[Sequence[str]], bool]) -> None:
+        """Wait until the lines are as they should be."""
+        async with self._changed:
+            await asyncio.wait_for(self._changed.wait_for(lambda: condition(self.lines)), TIMEOUT)
 
     async def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and wait for the end; returns the exit code."""

@@ -258,21 +258,24 @@ def test_what_is_expected_of_single_jobs_stands_in_the_file_as_a_list(tmp_path: 
         "  - {operation: verify, within: 40d}\n"
         "  - {job: nas, within: soon, operation: backups}\n"
         "  - {job: nas}\n"
+        "  - {job: old, within: never}\n"
     )
     settings = load({"BORGWATCH_CONFIG": str(file)})
 
     assert settings.expect == (
         Expectation("laptop-*", "backup", timedelta(days=8), timedelta(days=1)),
         Expectation("*", "verify", timedelta(days=40)),
+        Expectation("old", "backup", None),
     )
     assert settings.problems == (
-        f"{file}:4:41: operation cannot be 'backups' (did you mean 'backup'?)",
         f"{file}:4:24: within must be a span such as 26h, 15m, 10s or 1d (it is 'soon')",
+        f"{file}:4:41: operation cannot be 'backups' (did you mean 'backup'?)",
         f"{file}:5:5: an expectation must say within:",
     )
     assert load({"BORGWATCH_CONFIG": str(file), "BORGWATCH_EXPECT": "26h"}).expect == (
         Expectation("*", "backup", timedelta(hours=26)),
     )
+    assert load({"BORGWATCH_CONFIG": str(file), "BORGWATCH_EXPECT": "off"}).expect == ()
 
 
 def test_enabling_the_push_without_address_and_key_is_told() -> None:

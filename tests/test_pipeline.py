@@ -383,6 +383,64 @@ def test_case_29_a_reminder_is_told_again_until_a_success(world: World) -> None:
     assert [event.name for event in world.step().events] == ["backup.success"]
 
 
+def tripped(world: World, *, failed: bool = False) -> None:
+    """A success, a failure after it perhaps, then silence until the switch trips."""
+    world.expect = timedelta(hours=26)
+    world.restart()
+    world.step()
+    for text in (GOOD.format("a"), LOCKED) if failed else (GOOD.format("a"),):
+        world.write(text)
+        world.step()
+    assert [event.name for event in world.step(timedelta(hours=27)).events] == ["backup.missed"]
+    world.journal.mark_delivered(world.journal.pending())
+
+
+@pytest.mark.parametrize("within", [None, timedelta(days=8)], ids=["withdrawn", "more time"])
+def test_the_alert_of_a_run_that_is_not_expected_any_more_goes(world: World, within: timedelta | None) -> None:
+    """By a restart with other settings, or by rules that are read again."""
+    tripped(world)
+    expect = () if within is None else (Expectation("*", "backup", within),)
+    world.pipeline.plan = replace(world.pipeline.plan, expect=expect, whole=False)
+    assert world.step().alerts == ()  # settings or rules with faults prove nothing
+    world.pipeline.plan = replace(world.pipeline.plan, whole=True)
+    (alert,) = world.step(timedelta(minutes=1)).alerts
+
+    assert (alert.key, alert.raised, alert.renotify) == ("borgwatch:main:nas", False, True)
+    assert alert.text.startswith("Borg backup of nas is not overdue any more (2026-11-24 ")
+    assert [pending.alert for pending in world.journal.pending()] == [alert]
+    assert [found.delivery for found in world.journal.events_after(1)] == ["raised"]
+    assert world.step(timedelta(minutes=1)).alerts == ()
+    world.write(LOCKED)
+    (alert,) = world.step().alerts
+    assert (alert.outcome, alert.renotify, "failed 2 times" in alert.text) == ("failure", True, False)
+
+
+def test_an_alert_goes_as_well_if_its_expectation_was_withdrawn_while_borgwatch_was_off(world: World) -> None:
+    tripped(world)
+    world.expect = None
+    world.restart()
+
+    assert [alert.raised for alert in world.step().alerts] == [False]
+    world.expect = timedelta(hours=26)
+    world.restart()
+    assert [event.name for event in world.step(timedelta(minutes=11)).events] == ["backup.missed"]
+
+
+def test_an_alert_that_stands_for_a_failure_too_does_not_go_with_what_is_expected(world: World) -> None:
+    tripped(world, failed=True)
+    world.pipeline.plan = replace(world.pipeline.plan, expect=())
+
+    assert world.step(timedelta(minutes=1)).alerts == ()
+    world.write(GOOD.format("b"))
+    assert [alert.raised for alert in world.step().alerts] == [False]
+
+
+def test_a_clock_that_was_just_set_back_takes_no_alert_back(world: World) -> None:
+    tripped(world)
+    world.set_clock(timedelta(hours=-5))
+    assert world.step().alerts == ()
+
+
 def test_case_30_a_repeated_failure_is_counted_and_a_success_says_after_how_long(world: World) -> None:
     world.events = EventFilter(("*.failure", "*.recovered"))
     world.restart()

@@ -112,7 +112,7 @@ def _run() -> NoReturn:
     except click.exceptions.Abort:
         sys.exit(130)
     except BorgwatchError as error:
-        for line in str(error).splitlines():
+        for line in str(error).split("\n"):  # and at nothing else: a file name may hold what ends a line elsewhere
             click.echo(f"borgwatch: {one_line(redact(line))}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:

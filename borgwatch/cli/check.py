@@ -16,6 +16,7 @@ from borgwatch.journal.store import Journal
 from borgwatch.judge import Judge
 from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
+from borgwatch.matching.remarks import remarks
 from borgwatch.model import Line, Position
 from borgwatch.runs.machine import Limits
 from borgwatch.samples import run_samples
@@ -63,6 +64,8 @@ def _check_rules(settings: Settings, steps: Steps) -> Matcher:
     failed = [result for result in run_samples(rules.rules) if result.differences]
     for result in failed:
         steps.wrong("rules", f"{result.sample.place}: sample of {result.rule.id}: {'; '.join(result.differences)}")
+    for remark in remarks(rules):
+        steps.note("rules", f"{remark.place}: {remark.rule}: {remark.what}")
     if not rules.problems and not failed:
         steps.ok("rules", f"{len(rules.rules)} rules in {len(rules.packs)} packs, all samples as they must be")
     return Matcher(rules.rules)

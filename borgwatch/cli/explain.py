@@ -25,7 +25,7 @@ from borgwatch.policy.alerts import EventFilter
 from borgwatch.redact import redact
 from borgwatch.runs.machine import Limits
 from borgwatch.runs.run import Run, Stream
-from borgwatch.sources.oldlogs import STDIN, job_name, read_lines
+from borgwatch.sources.oldlogs import STDIN, job_name, numbered_lines
 from borgwatch.yamltree import nearest
 
 __all__ = ["command"]
@@ -73,7 +73,8 @@ def command(
 ) -> None:
     """Explain what borgwatch makes of one LINE (- for the last line of standard input).
 
-    With --file and --line, the lines before it are judged first: the run that they began is the context.
+    With --file and --line, the lines before it are judged first: the run that they began is the context. A line that
+    Docker wrote in several pieces is found by the number of each.
     """
     if (text is None) == (name is None):
         raise click.UsageError("name a LINE, or --file and --line")
@@ -93,14 +94,16 @@ def command(
         _print(found)
 
 
-def _lines(text: str | None, name: str | None) -> Iterator[Line]:
+def _lines(text: str | None, name: str | None) -> Iterator[tuple[int, Line]]:
     if name is not None:
-        return read_lines(name)
+        return numbered_lines(name)
     data = os.fsencode(text or "")
-    return iter([Line(_ARGUMENT, data, Position(0, 0, len(data) + 1), datetime.now(UTC))])
+    return iter([(1, Line(_ARGUMENT, data, Position(0, 0, len(data) + 1), datetime.now(UTC)))])
 
 
-def _explain(judge: Judge, lines: Iterator[Line], number: int | None, rule_id: str | None, name: str) -> _Explanation:
+def _explain(
+    judge: Judge, lines: Iterator[tuple[int, Line]], number: int | None, rule_id: str | None, name: str
+) -> _Explanation:
     """Judge the lines up to the one that is asked for."""
     streams: dict[str, Stream] = {}
     before: Run | None = None
@@ -108,13 +111,12 @@ def _explain(judge: Judge, lines: Iterator[Line], number: int | None, rule_id: s
     events: tuple[Event, ...] = ()
     count = 0
     try:
-        for line in lines:
-            count += 1
+        for count, line in lines:
             before = _open_run(streams)
             judged = judge.lines(streams, (line,))
             streams.update(judged.streams)
             events = judged.events
-            if count == number:
+            if number is not None and count >= number:
                 break
     except SourceError as error:
         raise ConfigError(str(error)) from None

@@ -53,4 +53,6 @@ def _fields(beat: Beat | None) -> dict[str, object] | None:
         "queue": beat.queue,
         "unread": list(beat.unread),
         "unread_count": beat.unread_count,
+        "rejected": list(beat.rejected),
+        "rejected_count": beat.rejected_count,
     }

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import click
 
-from borgwatch.cli.status import read_status, say_delivery
+from borgwatch.cli.status import read_status, say_delivery, say_rejected
 from borgwatch.cli.tables import heading, line, safe, seconds, size, stamp, table
 from borgwatch.cli.views import print_view, span_option, view_settings
 from borgwatch.journal.lookback import Lookback, mark_reviewed
@@ -34,7 +34,7 @@ _FEW = 3
 def command(ack: bool, since: timedelta | None, as_json: bool) -> int:
     """Say what is broken now, what happened since the last review, and what stands out.
 
-    Exits 1 if a job or the delivery is broken. Also beside a running service.
+    Exits 1 if a job, the delivery or a rule file is broken. Also beside a running service.
     """
     settings = view_settings()
     if ack and since is not None:
@@ -88,6 +88,9 @@ def _show(found: Review) -> None:
         heading("Rules of yours that do not speak (any more)")
         for rule in found.dead_rules:
             line(f"{rule}", before="  ")
+    if found.status.rejected_rules is not None:
+        heading("Rule files that are wrong and not in force")
+        line(say_rejected(found.status.rejected_rules), before="  ")
     heading("Delivery")
     line(f"{say_delivery(found.status.delivery)}", before="  ")
     if found.mailed:

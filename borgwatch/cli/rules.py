@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import click
@@ -14,10 +14,12 @@ from borgwatch.config import load
 from borgwatch.errors import JournalError, RuleError
 from borgwatch.journal.store import Journal
 from borgwatch.matching.load import RuleSet, load_rules
+from borgwatch.matching.remarks import Remark, remarks
 from borgwatch.matching.rules import Rule
 from borgwatch.matching.schema import schema
 from borgwatch.matching.suspicious import RuleHits
 from borgwatch.matching.templates import one_line
+from borgwatch.redact import redact
 from borgwatch.samples import SampleResult, run_samples
 from borgwatch.settings import Settings
 
@@ -45,12 +47,20 @@ def list_rules(directories: tuple[Path, ...], as_json: bool) -> int:
     settings = load(os.environ)
     rules = load_rules(directories or settings.rules)
     hits = _hits(settings)
+    notes = {remark.rule: remark for remark in remarks(rules)}
     for rule in rules.rules:
         if as_json:
-            print_json(_rule_json(rule, hits))
+            print_json(_rule_json(rule, hits, notes.get(rule.id)))
         else:
-            click.echo(f"{rule.id:36} {_says(rule):36} {_how_often(rule, hits)}".rstrip())
+            click.echo(f"{rule.id:36} {one_line(_says(rule)):36} {_how_often(rule, hits)}".rstrip())
+    if not as_json:
+        _tell_remarks(notes.values())
     return _tell_problems(rules)
+
+
+def _tell_remarks(notes: Iterable[Remark]) -> None:
+    for remark in notes:
+        click.echo(one_line(f"{remark.place}: note: {remark.rule}: {remark.what}"))
 
 
 def _hits(settings: Settings) -> Mapping[str, RuleHits] | None:
@@ -78,7 +88,7 @@ def _how_often(rule: Rule, hits: Mapping[str, RuleHits] | None) -> str:
     return f"{found.count} times, last {found.last.astimezone().isoformat(timespec='seconds')}"
 
 
-def _rule_json(rule: Rule, hits: Mapping[str, RuleHits] | None) -> dict[str, object]:
+def _rule_json(rule: Rule, hits: Mapping[str, RuleHits] | None, remark: Remark | None) -> dict[str, object]:
     found = hits.get(rule.id) if hits else None
     return {
         "id": rule.id,
@@ -87,6 +97,7 @@ def _rule_json(rule: Rule, hits: Mapping[str, RuleHits] | None) -> dict[str, obj
         "place": rule.place,
         "hits": None if hits is None else found.count if found else 0,
         "last": found.last.isoformat() if found else None,
+        "note": remark.what if remark is not None else None,
     }
 
 
@@ -118,20 +129,21 @@ def test_rules(directories: tuple[Path, ...], as_json: bool) -> int:
             _tell_failure(result)
         for rule in rules.rules:
             if not rule.samples:
-                click.echo(f"{rule.place}: note: {rule.id} has no samples: nothing shows that it works")
+                click.echo(one_line(f"{rule.place}: note: {rule.id} has no samples: nothing shows that it works"))
+        _tell_remarks(remarks(rules))
         click.echo(f"{len(rules.rules)} rules, {len(results)} samples, {len(failed)} failed")
     return max(_tell_problems(rules), 1 if failed else 0)
 
 
 def _tell_failure(result: SampleResult) -> None:
-    click.echo(f"{result.sample.place}: FAILED {result.rule.id}")
+    click.echo(one_line(f"{result.sample.place}: FAILED {result.rule.id}"))
     for line, speaker in zip(result.sample.lines, result.speakers, strict=True):
-        click.echo(f"    line  {one_line(line)}")
+        click.echo(f"    line  {one_line(redact(line))}")
         click.echo(f"          {speaker or 'no rule'} spoke")
     for event in result.events:
-        click.echo(f"    gave  {one_line(f'{event.level.name} {event.name}: {event.title} | {event.message}')}")
+        click.echo(f"    gave  {one_line(redact(f'{event.level.name} {event.name}: {event.title} | {event.message}'))}")
     for difference in result.differences:
-        click.echo(f"    E     {one_line(difference)}")
+        click.echo(f"    E     {one_line(redact(difference))}")
 
 
 def _result_json(result: SampleResult) -> dict[str, object]:
@@ -139,7 +151,7 @@ def _result_json(result: SampleResult) -> dict[str, object]:
         "rule": result.rule.id,
         "place": result.sample.place,
         "passed": not result.differences,
-        "differences": list(result.differences),
+        "differences": [redact(difference) for difference in result.differences],
         "speakers": list(result.speakers),
         "events": [event_json(event) for event in result.events],
     }

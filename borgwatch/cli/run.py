@@ -14,13 +14,14 @@ from borgwatch.config import load
 from borgwatch.errors import ConfigError
 from borgwatch.journal.store import Journal
 from borgwatch.logs import catch_strays, configure, get_logger, span_text
-from borgwatch.matching.load import load_rules
+from borgwatch.matching.vocabulary import NEVER
 from borgwatch.model import Position
-from borgwatch.policy.deadman import expected
+from borgwatch.policy.deadman import Expectation, expected
 from borgwatch.service.heartbeat import Heart, heartbeat_path
 from borgwatch.service.process import Service
 from borgwatch.service.report import LogReport
 from borgwatch.service.rights import needless_rights
+from borgwatch.service.rulebook import Rulebook
 from borgwatch.settings import Settings, state_is_watched
 
 __all__ = ["command"]
@@ -40,7 +41,8 @@ def command() -> None:
 
 async def _run(settings: Settings) -> None:
     log = get_logger()
-    rules = load_rules(settings.rules)
+    rulebook = Rulebook(settings.rules)
+    rules = rulebook.rules
     log.info(
         "borgwatch.start", version=__version__, packs=",".join(pack.name for pack in rules.packs),
         rules=len(rules.rules), uid=os.getuid(), tz=os.environ.get("TZ") or datetime.now().astimezone().tzname(),
@@ -57,9 +59,8 @@ async def _run(settings: Settings) -> None:
             log.error("journal.recovered", error=journal.recovered)
         positions = journal.positions()
         heart = Heart(heartbeat_path(settings.run, settings.state), settings.poll)
-        service = Service(settings, journal, report, rules=rules, heart=heart)
-        for problem in service.rules.problems:
-            log.error("rules.rejected", error=problem)
+        service = Service(settings, journal, report, rulebook=rulebook, heart=heart)
+        report.rejected(rulebook.rejected)
         _introduce(settings)
         with service.signals():
             await service.run(
@@ -108,7 +109,7 @@ def _say_ready(settings: Settings, service: Service, positions: dict[str, Positi
         watch=",".join(map(str, settings.watch)),
         poll=span_text(settings.poll),
         notify=",".join(settings.events.patterns),
-        expect=",".join(f"{row.job}:{row.operation}:{span_text(row.within)}" for row in expect) or "off",
+        expect=",".join(f"{row.job}:{row.operation}:{_within(row)}" for row in expect) or "off",
     )
     for right in needless_rights(settings.watch, settings.truenas.key_file):
         log.warning("rights.needless", note=right)
@@ -130,11 +131,16 @@ def _say_deadman(service: Service) -> None:
     log = get_logger()
     for (job, operation), state in sorted(service.pipeline.jobs.items()):
         row = expected(service.pipeline.plan.expect, job, operation)
-        if row is not None and (last := state.last_success) is not None:
+        due = row.due(state.last_success) if row is not None else None
+        if row is not None and due is not None and state.last_success is not None:
             log.info(
-                "deadman.armed", job=job, operation=operation, within=span_text(row.within),
-                last_success=_local(last), due=_local(last + row.within),
+                "deadman.armed", job=job, operation=operation, within=_within(row),
+                last_success=_local(state.last_success), due=_local(due),
             )  # fmt: skip
+
+
+def _within(row: Expectation) -> str:
+    return span_text(row.within) if row.within is not None else NEVER
 
 
 def _local(time: datetime) -> str:

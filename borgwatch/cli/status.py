@@ -10,12 +10,12 @@ import click
 from borgwatch.cli.tables import ago, line, seconds, stamp
 from borgwatch.cli.views import now, print_view, view_settings
 from borgwatch.journal.lookback import Lookback
-from borgwatch.journal.notes import DeliveryState, RuleExpectations, ServiceState
+from borgwatch.journal.notes import DeliveryState, RejectedRules, RuleExpectations, ServiceState
 from borgwatch.settings import Settings
 from borgwatch.views import facts
 from borgwatch.views.status import JobStatus, Status
 
-__all__ = ["command", "read_status", "say_delivery"]
+__all__ = ["command", "read_status", "say_delivery", "say_rejected"]
 
 
 @click.command("status")
@@ -45,6 +45,8 @@ def _show(found: Status) -> None:
         line("no job has run yet")
     line(f"borgwatch: {_say_service(found)}")
     line(f"delivery: {say_delivery(found.delivery)}; {found.waiting} waiting")
+    if found.rejected_rules is not None:
+        line(f"rules: {say_rejected(found.rejected_rules)}")
 
 
 def _show_job(job: JobStatus, found: Status) -> None:
@@ -83,6 +85,13 @@ def _say_service(found: Status) -> str:
     if not found.at_work:
         return f"not at work, last seen at {stamp(service.looked)}"
     return f"at work, version {service.version}, since {stamp(service.started)}"
+
+
+def say_rejected(rejected: RejectedRules) -> str:
+    """Say that rule files are wrong, and name the first fault."""
+    faults = "1 fault" if rejected.count == 1 else f"{rejected.count} faults"
+    first = f", the first: {rejected.problems[0]}" if rejected.problems else ""
+    return f"{faults} in rule files, which are not in force since {stamp(rejected.since)} (borgwatch rules test){first}"
 
 
 def say_delivery(delivery: DeliveryState | None) -> str:

@@ -12,7 +12,7 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from borgwatch.config import load
@@ -120,6 +120,9 @@ class _Story:
 
     def reloaded(self, rules: int) -> None:
         """Nothing to tell."""
+
+    def rejected(self, problems: Sequence[str]) -> None:
+        """Nothing to tell: the demo reads the shipped rules."""
 
     def daily(self, daily: Daily) -> None:
         """Nothing to tell."""

@@ -1,7 +1,7 @@
 """What the journal keeps beside the values of the pipeline: how delivery stands, when the service last worked, marks.
 
-`DeliveryState`, `ServiceState`, `RuleExpectations`, `ReviewMark` and `DailyMark` are single values: each is kept under
-the name of its type, the newest in place of the one before.
+`DeliveryState`, `ServiceState`, `RuleExpectations`, `RejectedRules`, `ReviewMark` and `DailyMark` are single values:
+each is kept under the name of its type, the newest in place of the one before.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ __all__ = [
     "DailyMark",
     "DeliveryState",
     "Recorded",
+    "RejectedRules",
     "ReviewMark",
     "RuleExpectations",
     "ServiceState",
@@ -73,6 +74,18 @@ class RuleExpectations:
     """What the rule files in force expect to happen how often: who looks back need not read and compile them."""
 
     rows: tuple[Expectation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRules:
+    """That rule files are wrong and not in force: since when, how many faults they have, the first of them.
+
+    With `count` 0 all that there is is in force.
+    """
+
+    since: datetime
+    count: int = 0
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,11 +53,11 @@ class PatternError(ValueError):
 class Pattern:
     """One compiled pattern, searched for anywhere in the text unless it says `^` or `$`.
 
-    `reach` is how many characters of a text it looks at. Groups cost much, so whether the text matches is asked
-    without them; only then the named ones are looked for.
+    `steps` is what a character may cost, `reach` how many characters of a text it looks at. Groups cost much, so
+    whether the text matches is asked without them; only then the named ones are looked for.
     """
 
-    __slots__ = ("_capture", "_find", "groups", "reach", "source")
+    __slots__ = ("_capture", "_find", "groups", "reach", "source", "steps")
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -76,6 +76,7 @@ class Pattern:
             raise PatternError(
                 f"it is too large: {steps} steps, and {MAX_STEPS} are allowed; x{{500}} counts 500 times"
             )
+        self.steps = steps
         self.reach = _MAX_COST // steps
 
     def search(self, text: str) -> dict[str, str] | None:

@@ -13,12 +13,16 @@ from dataclasses import dataclass, field
 from borgwatch.matching.conditions import NUMERIC, AllOf, AnyOf, Condition, FieldTest, Not, as_number
 from borgwatch.matching.patterns import MAX_SOURCE, Pattern, PatternError, literal
 from borgwatch.matching.vocabulary import COMBINATIONS, MODIFIERS
-from borgwatch.yamltree import Document, Node, ScalarNode, nearest
+from borgwatch.yamltree import Document, Node, ScalarNode
 
 __all__ = ["ConditionReader", "job_test", "path_test"]
 
 _MAX_PARTS = 300
 """Conditions that one rule may come to, those that it uses included."""
+_MAX_VALUES = 1000
+"""Values that one field may be compared with."""
+_MAX_STEPS = 100_000
+"""Steps that the patterns of one file may come to (see `patterns.py`): all shipped rules come to 12,000."""
 _MAX_PIECE = 2000
 _MAX_SHOWN = 100
 _PARTS = ("re", "contains", "startswith", "endswith")
@@ -45,6 +49,7 @@ class ConditionReader:
     _conditions: dict[str, _Defined] = field(default_factory=dict)
     _pieces: dict[str, str] = field(default_factory=dict)
     _parts: int = 0
+    _steps: int = 0
 
     def define(self, node: Node) -> None:
         """Read `define:`."""
@@ -76,9 +81,9 @@ class ConditionReader:
         if not self._affords(node, 1):
             return _NOTHING
         parts: list[Condition] = []
-        before = len(self.document.problems)
+        before = self.document.faults
         entries = self.document.mapping(node, what)
-        if not entries and len(self.document.problems) == before:
+        if not entries and self.document.faults == before:
             self.document.fault(node, f"{what} holds no condition: it would match every line")
         for key, value in entries.items():
             if key == "use":
@@ -98,9 +103,9 @@ class ConditionReader:
     def _combination(self, key: str, node: Node, names: set[str]) -> Condition:
         if key == "not":
             return Not(self._mapping(node, "not", set(names)))
-        before = len(self.document.problems)
+        before = self.document.faults
         parts = tuple([self._mapping(item, f"a part of {key}", names) for item in self.document.items(node, key)])
-        if not parts and len(self.document.problems) == before:
+        if not parts and self.document.faults == before:
             self.document.fault(node, f"{key} holds no condition")
         return AllOf(parts) if key == "all" else AnyOf(parts)
 
@@ -109,7 +114,7 @@ class ConditionReader:
         for name in self.document.one_or_many(node, lambda item: self.document.text(item, "use")):
             found = self._conditions.get(name)
             if found is None:
-                hint = nearest(name, self._conditions) or ": define it above"
+                hint = self.document.nearest(name, self._conditions) or ": define it above"
                 self.document.fault(node, f"use names the unknown condition {name!r}{hint}")
             elif self._affords(node, found.parts):
                 names |= found.names
@@ -124,7 +129,7 @@ class ConditionReader:
         names.add(name)
         for modifier in modifiers:
             if modifier not in MODIFIERS:
-                document.fault(node, f"unknown modifier {modifier!r} in {key!r}{nearest(modifier, MODIFIERS)}")
+                document.fault(node, f"unknown modifier {modifier!r} in {key!r}{document.nearest(modifier, MODIFIERS)}")
         comparisons = [modifier for modifier in modifiers if modifier in MODIFIERS and modifier != "cased"]
         if len(comparisons) > 1:
             document.fault(node, f"{key!r} compares in {len(comparisons)} ways: one is allowed")
@@ -145,6 +150,9 @@ class ConditionReader:
         texts = self.document.one_or_many(node, lambda item: self.document.text(item, key))
         if not texts:
             self.document.fault(node, f"{key!r} is compared with nothing")
+        if len(texts) > _MAX_VALUES:
+            self.document.fault(node, f"{key!r} is compared with more than {_MAX_VALUES} values")
+            return ()
         if comparison in _PARTS and "" in texts:
             self.document.fault(node, f"{key!r} asks for nothing: it would match every line")
         return texts
@@ -159,12 +167,19 @@ class ConditionReader:
         return tuple(pattern for pattern in read if pattern is not None)
 
     def _pattern(self, node: Node, source: str, names: set[str]) -> Pattern | None:
+        if self.document.is_full or self._steps > _MAX_STEPS:
+            return None  # what is refused anyway is not worth the time that large patterns take
         try:
             pattern = Pattern(source)
         except PatternError as error:
             self.document.fault(node, f"bad pattern {_short(source)!r}: {error}")
             return None
         names.update(pattern.groups)
+        self._steps += pattern.steps
+        if self._steps > _MAX_STEPS:
+            self.document.fault(
+                node, f"the patterns of this file come to more than {_MAX_STEPS} steps: they are too large"
+            )
         return pattern
 
     def _unfold(self, node: Node, source: str) -> str:
@@ -174,7 +189,7 @@ class ConditionReader:
 
         def piece(found: re.Match[str]) -> str:
             if found[1] not in self._pieces:
-                hint = nearest(found[1], self._pieces) or ": define it above"
+                hint = self.document.nearest(found[1], self._pieces) or ": define it above"
                 self.document.fault(node, f"the pattern names the unknown piece %{{{found[1]}}}{hint}")
             return f"(?:{self._pieces.get(found[1], '')})"
 

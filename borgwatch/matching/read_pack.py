@@ -34,7 +34,7 @@ from borgwatch.matching.vocabulary import (
 )
 from borgwatch.model import EVENT_NAMES, Level, Outcome, Phase
 from borgwatch.policy.expectations import read_expectations
-from borgwatch.yamltree import Document, Node, moved_to, nearest
+from borgwatch.yamltree import Document, Node, moved_to
 
 __all__ = ["Base", "read_pack"]
 
@@ -45,6 +45,7 @@ _OFF = frozenset({"id", "description", "enabled"})
 """What switches off a shipped rule; with more, it is a rule by itself, which must be sound although it rests."""
 _OF_RUNS = ("run", "operation", "outcome", "weight")
 _OF_EVENTS = ("emit", "fold")
+_MAX_GLOBS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +125,9 @@ class _PackReader:
 
     def read_scope(self, node: Node) -> None:
         """Read `for:`, which every rule of the pack must meet as well."""
-        document, before = self.document, len(self.document.problems)
+        document, before = self.document, self.document.faults
         entries = _mapping(document, node, "for", SCOPE)
-        if not entries and len(document.problems) == before:
+        if not entries and document.faults == before:
             document.fault(node, "for must say source: or job:")
         tests = []
         for key, make in (("source", path_test), ("job", job_test)):
@@ -135,6 +136,9 @@ class _PackReader:
             globs = document.one_or_many(entries[key], partial(document.text, what=f"for.{key}"))
             if not all(globs) or not globs:
                 document.fault(entries[key], f"for.{key} names nothing")
+            if len(globs) > _MAX_GLOBS:
+                document.fault(entries[key], f"for.{key} names more than {_MAX_GLOBS}")
+                continue
             try:
                 tests.append(make(globs))
             except PatternError as error:
@@ -150,7 +154,7 @@ class _PackReader:
 
     def read(self, node: Node) -> None:
         """Read one rule; it is kept if nothing is wrong with it."""
-        document, before = self.document, len(self.document.problems)
+        document, before = self.document, self.document.faults
         own = _mapping(document, node, "a rule", RULE)
         if "id" not in own:
             return
@@ -170,10 +174,10 @@ class _PackReader:
         names = {*BUILT_IN_FIELDS}
         when = self._when(node, rule_id, own, base, names)
         rule = self._rule(node, rule_id, entries, self._in_scope(when), names)
-        if len(document.problems) == before and enabled is False:  # a rule of the user's own that rests, or
+        if document.faults == before and enabled is False:  # a rule of the user's own that rests, or
             if rule_id in self.bases:  # one of the shipped ones, with all that it says
                 self.disabled[rule_id] = document.place(own["id"])
-        elif len(document.problems) == before:
+        elif document.faults == before:
             self.rules.append(rule)
             self.bases[rule_id] = Base(entries, when, frozenset(names))
 
@@ -181,10 +185,13 @@ class _PackReader:
         name = self.document.text(node, "extends") or ""
         base = self.bases.get(f"{self.pack}.{name}") or self.bases.get(name)
         if base is None:
-            known = [*self.bases, *(key.removeprefix(f"{self.pack}.") for key in self.bases)]
-            hint = nearest(name, known) if known else ""
+            hint = "" if self.document.is_full else self.document.nearest(name, self._ids_to_extend())
             self.document.fault(node, f"extends names {name!r}, and there is no sound rule of this id above{hint}")
         return base
+
+    def _ids_to_extend(self) -> list[str]:
+        own = f"{self.pack}."
+        return [*(key.removeprefix(own) for key in self.bases if key.startswith(own)), *self.bases]
 
     def _when(self, node: Node, rule_id: str, own: _Entries, base: Base | None, names: set[str]) -> Condition:
         """Read `match`, or inherit it."""
@@ -252,7 +259,8 @@ class _PackReader:
             )
         event = self._template(entries, "emit", names)
         if event is not None and not event.names and event.source not in EVENT_NAMES:
-            document.fault(entries["emit"], f"unknown event {event.source!r}{nearest(event.source, EVENT_NAMES)}")
+            hint = document.nearest(event.source, EVENT_NAMES)
+            document.fault(entries["emit"], f"unknown event {event.source!r}{hint}")
         return Phase.EVENT, event
 
     def _of_run(self, entries: _Entries) -> tuple[str | None, Outcome | None, int]:
@@ -304,7 +312,6 @@ def _template(document: Document, node: Node, what: str, names: set[str]) -> Tem
         return None
     for name in template.names:
         if name not in names:
-            document.fault(
-                node, f"{what} names the unknown field {name!r}{nearest(name, names)}: match it or capture it first"
-            )
+            hint = document.nearest(name, names)
+            document.fault(node, f"{what} names the unknown field {name!r}{hint}: match it or capture it first")
     return template

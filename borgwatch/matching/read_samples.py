@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from borgwatch.matching.rules import Sample
 from borgwatch.matching.vocabulary import LEVELS, SAMPLE, SAMPLE_EVENT
 from borgwatch.model import EVENT_NAMES, FieldValue
-from borgwatch.yamltree import Document, Node, nearest
+from borgwatch.yamltree import Document, Node
 
 __all__ = ["read_samples"]
 
@@ -44,7 +44,7 @@ def _expected_event(document: Document, node: Node) -> dict[str, FieldValue]:
             expected[key] = document.text(value, key)
     name = expected.get("name")
     if isinstance(name, str) and name not in EVENT_NAMES:
-        document.fault(node, f"unknown event {name!r}{nearest(name, EVENT_NAMES)}")
+        document.fault(node, f"unknown event {name!r}{document.nearest(name, EVENT_NAMES)}")
     if "level" in entries:
         document.choice(entries["level"], "level", LEVELS)
     return expected

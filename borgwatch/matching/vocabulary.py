@@ -21,6 +21,7 @@ __all__ = [
     "LEVELS",
     "MAX_WEIGHT",
     "MODIFIERS",
+    "NEVER",
     "OPERATIONS_OF_RULES",
     "OUTCOMES",
     "PACK",
@@ -41,6 +42,8 @@ OUTCOMES = tuple(outcome.value for outcome in (Outcome.SUCCESS, Outcome.WARNING,
 OPERATIONS_OF_RULES = (*OPERATIONS, "info", "init", "list", "other", "all")
 LEVELS = tuple(Level.__members__)
 MAX_WEIGHT = 99
+NEVER = "never"
+"""What stands in place of a span where nothing is waited for."""
 
 MODIFIERS: Mapping[str, str] = {
     "is": "the whole value; what holds where no modifier says otherwise",
@@ -151,7 +154,11 @@ SCOPE: Keys = {
 EXPECTATION: Keys = {
     "job": Key("the job; `*` for any letters, every job by default", _TEXT),
     "operation": Key("the operation; `backup` by default", {"enum": [*OPERATIONS]}),
-    "within": Key("how long after a success the next one may take", _SPAN, required=True),
+    "within": Key(
+        "how long after a success the next one may take; `never`: it is not waited for",
+        {"anyOf": [_SPAN, {"const": NEVER}]},
+        required=True,
+    ),
     "remind": Key("after this span, tell again that it is still missing", _SPAN),
 }
 """The keys of an item of `expect`."""

@@ -9,13 +9,22 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
 
 from borgwatch.model import Alert, Event, Outcome
+from borgwatch.policy.jobs import TROUBLE, JobState
 
-__all__ = ["DEFAULT_EVENTS", "EventFilter", "alert_for", "alert_key", "alert_text", "unknown_patterns"]
+__all__ = [
+    "DEFAULT_EVENTS",
+    "EventFilter",
+    "alert_for",
+    "alert_key",
+    "alert_text",
+    "taken_back",
+    "unknown_patterns",
+]
 
 DEFAULT_EVENTS = ("*.failure", "*.error", "*.missed", "*.stalled")
 """What a user hears of who chose nothing."""
@@ -87,6 +96,17 @@ def alert_for(event: Event, current: Alert | None, wanted: EventFilter, instance
     )
 
 
+def taken_back(alert: Alert | None, state: JobState, now: datetime) -> Alert | None:
+    """Clear the alert of a run that did not come and is not waited for any more; None where it need not change.
+
+    Where the last run failed, the alert stands for that as well, and stays until a success.
+    """
+    if alert is None or not alert.raised or alert.outcome != Outcome.MISSED or state.last_outcome in TROUBLE:
+        return None
+    text = f"Borg {alert.operation} of {alert.job} is not overdue any more{_stamp(now)}: something else is expected now"
+    return replace(alert, text=text, raised=False, renotify=True, event_id="", time=now)
+
+
 def _is_repetition(event: Event, current: Alert) -> bool:
     """Trouble that goes on is told once; news are a reminder, and each success that somebody asked to hear of."""
     is_news = event.outcome in (Outcome.SUCCESS, Outcome.RECOVERED) or bool(event.fields.get("reminder"))
@@ -100,10 +120,14 @@ def alert_text(event: Event) -> str:
     """
     phrase = _PHRASES.get(event.outcome)
     head = f"Borg {event.operation} of {event.job} {phrase}" if phrase else f"{event.title} ({event.job})"
-    head += event.time.astimezone().strftime(" (%Y-%m-%d %H:%M:%S)")
+    head += _stamp(event.time)
     body = event.message.strip().rstrip(".")
     step = str(event.fields.get("next_step") or "").strip()
     return ". ".join(part for part in (f"{head}: {body}" if body else head, _streak(event), step) if part)
+
+
+def _stamp(time: datetime) -> str:
+    return time.astimezone().strftime(" (%Y-%m-%d %H:%M:%S)")
 
 
 def _streak(event: Event) -> str:

@@ -2,6 +2,7 @@
 
 Armed by the first success of a job (also by one that the log's past holds), fed by nothing but successes, it trips
 once when the time allowed has passed, again for each reminder that was asked for, and is reset by the next success.
+What is expected may change: what was told to be missing and is not waited for any more is taken back (`withdrawn`).
 
 All times are instants, so summer time changes nothing. A clock that jumps forward proves no lateness: for a while
 after a jump (`Steadiness`) nothing is called missing. A success from a future that never came counts as one of now.
@@ -18,7 +19,7 @@ from borgwatch.model import Event, FieldValue, Outcome
 from borgwatch.policy.jobs import JobState
 from borgwatch.runs.events import LEVELS, noun_of, title_of
 
-__all__ = ["Expectation", "Steadiness", "expected", "missed", "rewound"]
+__all__ = ["Expectation", "Steadiness", "expected", "missed", "rewound", "withdrawn"]
 
 _RETIRED = timedelta(days=30)
 """A job whose last success was older than this when borgwatch first came is not waited for."""
@@ -30,17 +31,22 @@ _GRACE = timedelta(minutes=10)
 class Expectation:
     """What is to succeed how often: `operation` of the jobs that match the glob `job`, at least once `within` a span.
 
-    With `remind`, what is still missing is told again after each such span.
+    `within` None says that it is never waited for. With `remind`, what is still missing is told again after each such
+    span.
     """
 
     job: str
     operation: str
-    within: timedelta
+    within: timedelta | None
     remind: timedelta | None = None
 
     def is_about(self, job: str, operation: str) -> bool:
         """Say whether it speaks of this operation of this job."""
-        return operation == self.operation and fnmatch.fnmatchcase(job, self.job)
+        return operation == self.operation and (job == self.job or fnmatch.fnmatchcase(job, self.job))
+
+    def due(self, last_success: datetime | None) -> datetime | None:
+        """Say by when the success after `last_success` must have come; None where none is waited for."""
+        return None if last_success is None or self.within is None else last_success + self.within
 
 
 def expected(table: Iterable[Expectation], job: str, operation: str) -> Expectation | None:
@@ -93,10 +99,10 @@ def missed(state: JobState, expectation: Expectation, now: datetime) -> tuple[Jo
 
     Returns the state that remembers that it was told, and the event.
     """
-    last = state.last_success
-    if last is None or now - last <= expectation.within:
+    last, within = state.last_success, expectation.within
+    if last is None or within is None or now - last <= within:
         return None
-    if state.from_past and state.missed_since is None and now - last > expectation.within + _RETIRED:
+    if state.from_past and state.missed_since is None and now - last > within + _RETIRED:
         return None
     is_reminder = state.missed_since == last
     if is_reminder and not _is_due(state, expectation, now):
@@ -105,7 +111,8 @@ def missed(state: JobState, expectation: Expectation, now: datetime) -> tuple[Jo
     since = last.isoformat(timespec="seconds")
     fields: dict[str, FieldValue] = {
         "last_success": since,
-        "next_step": "Does the schedule still run, and is the machine on at that time?",
+        "next_step": "Does the schedule still run, and is the machine on at that time?"
+        " Of a job that is gone for good, expect within: never.",
     }
     if is_reminder:
         fields["reminder"] = True
@@ -123,6 +130,21 @@ def missed(state: JobState, expectation: Expectation, now: datetime) -> tuple[Jo
     )
     told = replace(state, missed_since=last, missed_at=now, failing_since=state.failing_since or now)
     return told, event
+
+
+def withdrawn(state: JobState, expectation: Expectation | None, now: datetime) -> JobState | None:
+    """Take back that a success was told to be missing, where by now none is waited for or more time is allowed.
+
+    Returns the state that has forgotten it; None where there is nothing to take back.
+    """
+    last = state.last_success
+    if last is None or state.missed_since != last:
+        return None
+    within = expectation.within if expectation is not None else None
+    if within is not None and now - last > within:
+        return None
+    failing_since = state.failing_since if state.failures else None
+    return replace(state, missed_since=None, missed_at=None, failing_since=failing_since)
 
 
 def _is_due(state: JobState, expectation: Expectation, now: datetime) -> bool:

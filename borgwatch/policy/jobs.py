@@ -13,11 +13,12 @@ from datetime import datetime, timedelta
 from borgwatch.model import Event, FieldValue, Outcome
 from borgwatch.runs.events import LEVELS, human_span, title_of
 
-__all__ = ["JobState", "is_echo", "learn", "recovery"]
+__all__ = ["TROUBLE", "JobState", "is_echo", "learn", "recovery"]
 
 _ONE_RUN = frozenset({Outcome.SUCCESS, Outcome.WARNING, Outcome.FAILURE, Outcome.STALLED})
 _A_MOMENT = timedelta(minutes=2)
-_TROUBLE = frozenset({Outcome.FAILURE, Outcome.STALLED})
+TROUBLE = frozenset({Outcome.FAILURE, Outcome.STALLED})
+"""Outcomes after which a job is broken until it succeeds."""
 _OWN = frozenset({"failures", "failing_since", "recovered_after", "reminder"})
 """Fields that say what the past tells: no line and no rule can say it in its place."""
 
@@ -63,8 +64,8 @@ def learn(state: JobState, event: Event, now: datetime) -> tuple[JobState, Event
     if event.outcome not in _ONE_RUN:
         return state, event
     fields: dict[str, FieldValue] = {}
-    if event.outcome in _TROUBLE:
-        is_amended = bool(event.run) and event.run == state.run and state.last_outcome in _TROUBLE
+    if event.outcome in TROUBLE:
+        is_amended = bool(event.run) and event.run == state.run and state.last_outcome in TROUBLE
         count = state.failures + (not is_amended)
         state = replace(state, failures=count, failing_since=state.failing_since or event.time)
         if count > 1:

@@ -39,7 +39,7 @@ __all__ = [
 _EVERY = 10.0  # seconds between two writings when nothing changed
 _GRACE = 60.0  # seconds that a step may take: a slow network file system, a long log
 _LONGEST = 64 << 10
-_NAMED = 3  # sources that cannot be read and are named; the log has them all
+_NAMED = 3  # sources that cannot be read, and faults of rule files, that are named; the log has them all
 
 
 class Link(StrEnum):
@@ -63,7 +63,8 @@ class TrueNASState:
 class Beat:
     """One sign of life. `wrong` is why the last step failed (empty: it did not); `poll` and `monotonic` are seconds.
 
-    `unread` names some of the `unread_count` sources and directories that cannot be read, and says why.
+    `unread` names some of the `unread_count` sources and directories that cannot be read, and says why; `rejected` some
+    of the `rejected_count` faults of rule files that are not in force.
     """
 
     time: datetime
@@ -75,6 +76,8 @@ class Beat:
     queue: int
     unread: tuple[str, ...] = ()
     unread_count: int = 0
+    rejected: tuple[str, ...] = ()
+    rejected_count: int = 0
 
 
 class Condition(StrEnum):
@@ -97,7 +100,8 @@ def health(beat: Beat, now: datetime, monotonic: float) -> Health:
     """Judge a sign of life. Pure.
 
     What a restart may mend is unhealthy: a watcher that is stuck, a journal that cannot be written. TrueNAS being away
-    is not: nothing is lost meanwhile, and a restart brings it no nearer. Neither is a source that cannot be read.
+    is not: nothing is lost meanwhile, and a restart brings it no nearer. Neither is a source that cannot be read, or a
+    rule file that is wrong.
     """
     age = monotonic - beat.monotonic
     if age < 0:
@@ -107,12 +111,19 @@ def health(beat: Beat, now: datetime, monotonic: float) -> Health:
     if beat.wrong:
         return Health(Condition.UNHEALTHY, beat.wrong)
     delivery = _delivery(beat, now)
-    if not beat.unread_count:
+    troubles = []
+    if beat.unread_count:
+        troubles.append(_listed(beat.unread_count, "source", "cannot be read", beat.unread))
+    if beat.rejected_count:
+        troubles.append(_listed(beat.rejected_count, "fault", "in rule files, which are not in force", beat.rejected))
+    if not troubles:
         return delivery
-    what = "1 source" if beat.unread_count == 1 else f"{beat.unread_count} sources"
-    and_more = ", ..." if beat.unread_count > len(beat.unread) else ""
-    reading = f"{what} cannot be read: {', '.join(beat.unread)}{and_more}"
-    return Health(Condition.DEGRADED, f"{reading}; {delivery.reason}")
+    return Health(Condition.DEGRADED, "; ".join((*troubles, delivery.reason)))
+
+
+def _listed(count: int, thing: str, what: str, named: Sequence[str]) -> str:
+    and_more = ", ..." if count > len(named) else ""
+    return f"{count} {thing}{'s' if count != 1 else ''} {what}: {', '.join(named)}{and_more}"
 
 
 def _delivery(beat: Beat, now: datetime) -> Health:
@@ -169,11 +180,15 @@ class Heart:
         now: datetime,
         monotonic: float,
         unread: Sequence[str] = (),
+        rejected: Sequence[str] = (),
     ) -> None:
         """Say that a step has ended, and how; raises `OSError` if that cannot be written."""
         last = self._last
         since = last.truenas_since if last is not None and last.truenas.link is truenas.link else now
-        beat = Beat(now, monotonic, self._poll, wrong, truenas, since, queue, tuple(unread[:_NAMED]), len(unread))
+        beat = Beat(
+            now, monotonic, self._poll, wrong, truenas, since, queue,
+            tuple(unread[:_NAMED]), len(unread), tuple(rejected[:_NAMED]), len(rejected),
+        )  # fmt: skip
         recent = last is not None and monotonic - last.monotonic < _EVERY
         if last is None or not recent or beat != replace(last, time=now, monotonic=monotonic):
             self._write(beat)

@@ -19,12 +19,10 @@ from pathlib import Path
 
 from borgwatch import __version__
 from borgwatch.errors import JournalError
-from borgwatch.journal.notes import RuleExpectations
 from borgwatch.journal.store import Journal
 from borgwatch.judge import Judge
-from borgwatch.matching.load import RuleSet, load_rules
+from borgwatch.matching.load import RuleSet
 from borgwatch.matching.matcher import Matcher
-from borgwatch.matching.rulefiles import RuleFiles
 from borgwatch.matching.templates import one_line
 from borgwatch.pipeline import Pipeline, Plan, Step
 from borgwatch.policy.folding import repetitions
@@ -38,6 +36,7 @@ from borgwatch.service.login import login_for, now
 from borgwatch.service.memory import DeliveryMemory
 from borgwatch.service.report import Report
 from borgwatch.service.roles import Roles, picks_in, wishes_in
+from borgwatch.service.rulebook import Rulebook
 from borgwatch.service.tally import Tally
 from borgwatch.settings import Settings
 from borgwatch.sources.app_output import AppOutput, name_of
@@ -63,7 +62,7 @@ class Service:
         report: Report,
         *,
         limits: Limits | None = None,
-        rules: RuleSet | None = None,
+        rulebook: Rulebook | None = None,
         heart: Heart | None = None,
     ) -> None:
         self._settings = settings
@@ -71,8 +70,7 @@ class Service:
         self._report = self._tally = Tally(report)
         self._started = now()
         self._limits = limits or Limits(stalled=settings.stalled_after)
-        self._rule_files = RuleFiles(settings.rules, time.monotonic)
-        self.rules = rules or load_rules(settings.rules)
+        self._rulebook = rulebook or Rulebook(settings.rules)
         self._containers = Containers(picks_in(settings.sources))
         self._by_root = self._trees()
         self._apps = self._app_outputs()
@@ -93,10 +91,21 @@ class Service:
         self._client: Client | None = None
         self._courier: Courier | None = None
 
+    @property
+    def rules(self) -> RuleSet:
+        """The rules in force."""
+        return self._rulebook.rules
+
     def _plan(self) -> Plan:
         """Put together what settings and rule files say; what rule files expect stands before the settings."""
-        expect = (*self.rules.expectations, *self._settings.expect)
-        return Plan(self._settings.events, expect, self._settings.instance, repetitions(self.rules.rules))
+        settings = self._settings
+        return Plan(
+            settings.events,
+            (*self._rulebook.expectations(self._journal), *settings.expect),
+            settings.instance,
+            repetitions(self.rules.rules),
+            whole=not (settings.problems or self.rules.problems),
+        )
 
     def _trees(self) -> dict[str, Tree]:
         """Make a tree for each directory; what is in one that was never looked at is the past."""
@@ -151,7 +160,7 @@ class Service:
         self._waker = Waker(looked_at, self._settings.poll.total_seconds())
         with contextlib.suppress(JournalError):  # the first step meets it as well, and says so
             self._memory.begin(enabled=self._settings.truenas.enabled)
-            self._journal.set_note(RuleExpectations(self.rules.expectations))
+        self._rulebook.note(self._journal, now())
         tasks = [*self._delivery_tasks(), *self._page_tasks()]
         try:
             await self._watch(self._waker, on_ready, on_caught_up)
@@ -241,7 +250,7 @@ class Service:
                 await waker.wait(found=step.lines > 0)
             for problem in waker.problems():
                 self._report.source(problem)
-            if self._rule_files.changed():
+            if self._rulebook.changed():
                 self._reload_rules()
             step = self._step(None if step.more else waker.changed())
 
@@ -310,6 +319,7 @@ class Service:
                 now(),
                 time.monotonic(),
                 tuple(self._unread.values()),
+                self._rulebook.rejected,
             )
         except OSError as error:
             self._report.problem("heartbeat.failed", f"{self._settings.run}: {error.strerror} (BORGWATCH_RUN)")
@@ -331,21 +341,19 @@ class Service:
         """
         if self._client is not None:
             self._client.hurry()
-        self._rule_files.taken()
         self._reload_rules()
 
     def _reload_rules(self) -> None:
-        rules = load_rules(self._settings.rules)
-        if rules.problems:
-            for problem in rules.problems:
-                self._report.problem("rules.rejected", problem)
-            return
-        self.rules = rules
-        self.pipeline.judge = replace(self.pipeline.judge, matcher=Matcher(rules.rules))
-        self.pipeline.plan = self._plan()
-        with contextlib.suppress(JournalError):  # the next step meets it as well, and says so
-            self._journal.set_note(RuleExpectations(rules.expectations))
-        self._report.reloaded(len(rules.rules))
+        try:
+            if self._rulebook.reload():
+                self.pipeline.judge = replace(self.pipeline.judge, matcher=Matcher(self.rules.rules))
+                self.pipeline.plan = self._plan()
+                self._report.reloaded(len(self.rules.rules))
+            else:
+                self._report.rejected(self._rulebook.rejected)
+        except Exception as error:  # noqa: BLE001 - a rule that nobody thought of must not end the watching
+            self._say_broken("rules", error)
+        self._rulebook.note(self._journal, now())
         if self._waker is not None:
             self._waker.poke()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -57,6 +57,9 @@ class Report(Watcher, Receipts, Protocol):
     def reloaded(self, rules: int) -> None:
         """Take note that the rule files were read again and hold so many rules."""
 
+    def rejected(self, problems: Sequence[str]) -> None:
+        """Take note of all that is wrong with rule files, which are therefore not in force."""
+
     def daily(self, daily: Daily) -> None:
         """Take note of what a day brought."""
 
@@ -83,6 +86,12 @@ class LogReport:
         for event in step.events:
             if not event.past:
                 self._event(event, alerts.get(event.id))
+        for alert in step.alerts:
+            if not alert.event_id:
+                self._log.info(
+                    "deadman.withdrawn", job=alert.job, operation=alert.operation, alert=_intention(alert),
+                    key=alert.key, note="what was told to be missing is not waited for any more",
+                )  # fmt: skip
         for problem in step.problems:
             self.source(problem)
 
@@ -141,8 +150,14 @@ class LogReport:
 
     def reloaded(self, rules: int) -> None:
         """Tell that new rules are in force."""
-        self._said.pop("rules.rejected", None)
         self._log.info("rules.reloaded", rules=rules)
+
+    def rejected(self, problems: Sequence[str]) -> None:
+        """Tell what is wrong with rule files; each time, for each time somebody has changed them or asked."""
+        for problem in problems[:_TEXTS]:
+            self._log.error("rules.rejected", error=problem)
+        if (more := len(problems) - _TEXTS) > 0:
+            self._log.error("rules.rejected", error=f"and {more} more: borgwatch rules test tells them all")
 
     def ready(self, session: Session) -> None:
         """Tell by which way people can be told, or why by none."""

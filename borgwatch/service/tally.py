@@ -7,7 +7,7 @@ restart begins them anew as Prometheus expects of counters.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from borgwatch.model import Alert
 from borgwatch.pipeline import Step
@@ -75,6 +75,10 @@ class Tally:
     def reloaded(self, rules: int) -> None:
         """Pass it on."""
         self._report.reloaded(rules)
+
+    def rejected(self, problems: Sequence[str]) -> None:
+        """Pass it on."""
+        self._report.rejected(problems)
 
     def daily(self, daily: Daily) -> None:
         """Pass it on."""

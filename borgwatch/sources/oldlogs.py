@@ -26,7 +26,7 @@ from borgwatch.model import Line, Position
 from borgwatch.sources.envelope import is_wrapped, rest_of, unwrap
 from borgwatch.sources.lines import MAX_LINE
 
-__all__ = ["STDIN", "expand", "job_name", "read_lines"]
+__all__ = ["STDIN", "expand", "job_name", "numbered_lines", "read_lines"]
 
 STDIN = "-"
 _PEEK = 6
@@ -60,12 +60,20 @@ def job_name(name: str) -> str:
 
 def read_lines(name: str) -> Iterator[Line]:
     """Read one file line by line; raises `SourceError` where that is not possible (any more)."""
+    return (line for _, line in numbered_lines(name))
+
+
+def numbered_lines(name: str) -> Iterator[tuple[int, Line]]:
+    """Read as `read_lines` does, with the number of the line of the file in which each one ends, as editors count.
+
+    Docker cuts a long line into several lines of the file.
+    """
     try:
         with _open(name) as raw:
             read_at = _written(name)
             first = _peek(raw)
             with _uncompressed(raw, first) as file:
-                yield from _unwrapped(_lines(name, file, read_at))
+                yield from _unwrapped(enumerate(_lines(name, file, read_at), 1))
     except _BROKEN as error:
         raise SourceError(f"{name}: the compressed data is damaged: {error}") from None
     except OSError as error:
@@ -109,15 +117,16 @@ def _lines(name: str, file: _Reader, read_at: datetime) -> Iterator[Line]:
             whole = rest.endswith(b"\n")
 
 
-def _unwrapped(lines: Iterable[Line]) -> Iterator[Line]:
+def _unwrapped(lines: Iterable[tuple[int, Line]]) -> Iterator[tuple[int, Line]]:
     """Take lines out of Docker's envelope, where they are in one, and cut all at the length that is judged."""
     held, last = b"", None
-    for line in lines:
+    number = 0
+    for number, line in lines:
         if not is_wrapped(line.data):
-            yield replace(line, data=line.data[:MAX_LINE])
+            yield number, replace(line, data=line.data[:MAX_LINE])
             continue
         whole, held = unwrap([line], held, MAX_LINE)
-        yield from whole
+        yield from ((number, piece) for piece in whole)
         last = line
     if held and last is not None:
-        yield from rest_of(held, last, MAX_LINE)
+        yield from ((number, piece) for piece in rest_of(held, last, MAX_LINE))

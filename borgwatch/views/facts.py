@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from borgwatch.journal.lookback import Lookback
-from borgwatch.journal.notes import DeliveryState, ServiceState, Standing
+from borgwatch.journal.notes import DeliveryState, RejectedRules, ServiceState, Standing
 from borgwatch.matching.suspicious import RuleHits
 from borgwatch.policy.deadman import Expectation
 from borgwatch.runs.run import Run
@@ -48,6 +48,6 @@ def _read(
 ) -> tuple[Status, Mapping[Place, Run], tuple[Standing, ...]]:
     jobs = past.jobs()
     last = {place: runs[0] for place in jobs if (runs := past.runs_of(*place, 1))}
-    service, delivery = past.note(ServiceState), past.note(DeliveryState)
+    service, delivery, rejected = past.note(ServiceState), past.note(DeliveryState), past.note(RejectedRules)
     standings = tuple(past.standings())
-    return status(jobs.values(), last, standings, expect, service, delivery, now), last, standings
+    return status(jobs.values(), last, standings, expect, service, delivery, rejected, now), last, standings

@@ -105,8 +105,8 @@ class Review:
 
     @property
     def is_well(self) -> bool:
-        """Whether nothing is broken: no job, no delivery, and the service is at work."""
-        return not self.broken and not self.delivery
+        """Whether nothing is broken: no job, no delivery, no rule file, and the service is at work."""
+        return not self.broken and not self.delivery and self.status.rejected_rules is None
 
 
 def review(
@@ -134,7 +134,7 @@ def review(
         warnings=warnings, unclaimed=lines, outliers=found,
         dead_rules=tuple(rule for rule in own_rules if _is_dead(hits.get(rule), now_status.time)),
         delivery=delivery, mailed=sum(found.delivery == "mailed" for found in events),
-        verdict=_verdict(broken, delivery, ended, since, (len(warnings), len(lines), len(found))),
+        verdict=_verdict(now_status, delivery, ended, since, (len(warnings), len(lines), len(found))),
     )  # fmt: skip
 
 
@@ -214,7 +214,7 @@ def _delivery_trouble(now: Status) -> Iterable[str]:
 
 
 def _verdict(
-    broken: Sequence[JobStatus],
+    now: Status,
     delivery: Sequence[str],
     events: Sequence[Event],
     since: datetime | None,
@@ -225,9 +225,10 @@ def _verdict(
     failed = sum(event.outcome in _TROUBLE for event in events)
     when = f"since {_stamp(since)}" if since is not None else "in all"
     past = f"{_count(runs, 'run')} {when}, {failed} failed or missing"
-    if broken or delivery:
-        parts = [f"broken now: {', '.join(f'{job.job} {job.operation}' for job in broken)}"] if broken else []
-        parts += ["delivery in trouble"] if delivery else []
+    parts = [f"broken now: {', '.join(f'{job.job} {job.operation}' for job in now.broken)}"] if now.broken else []
+    parts += ["delivery in trouble"] if delivery else []
+    parts += ["rule files are wrong and not in force"] if now.rejected_rules is not None else []
+    if parts:
         return f"ACT: {'; '.join(parts)}. {past}."
     names = ("kind of warning", "unclaimed line", "outlier")
     parts = [_count(count, name) for count, name in zip(looks, names, strict=True) if count]

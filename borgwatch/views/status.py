@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from borgwatch.journal.notes import DeliveryState, ServiceState, Standing
+from borgwatch.journal.notes import DeliveryState, RejectedRules, ServiceState, Standing
 from borgwatch.model import Outcome
 from borgwatch.policy.deadman import Expectation, expected
 from borgwatch.policy.jobs import JobState
@@ -51,7 +51,10 @@ class JobStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How everything stands. `at_work` says whether the service was seen at work of late."""
+    """How everything stands. `at_work` says whether the service was seen at work of late.
+
+    `rejected_rules` are rule files that are wrong and not in force, if there are any.
+    """
 
     time: datetime
     at_work: bool
@@ -59,6 +62,7 @@ class Status:
     delivery: DeliveryState | None
     waiting: int
     jobs: tuple[JobStatus, ...]
+    rejected_rules: RejectedRules | None = None
     version: int = VERSION
 
     @property
@@ -74,6 +78,7 @@ def status(
     expectations: Sequence[Expectation],
     service: ServiceState | None,
     delivery: DeliveryState | None,
+    rejected: RejectedRules | None,
     now: datetime,
 ) -> Status:
     """Say how each operation of each job stands."""
@@ -92,13 +97,14 @@ def status(
             )
             for state in places
         ),
+        rejected_rules=rejected if rejected is not None and rejected.count else None,
     )  # fmt: skip
 
 
 def _job_status(
     state: JobState, run: Run | None, standing: Standing | None, expectation: Expectation | None, now: datetime
 ) -> JobStatus:
-    due = state.last_success + expectation.within if expectation and state.last_success else None
+    due = expectation.due(state.last_success) if expectation is not None else None
     event = event_of_run(run) if run is not None and run.id == state.run else None
     alert = _alert_state(standing)
     return JobStatus(

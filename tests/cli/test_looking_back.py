@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import signal
 import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -15,10 +16,11 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from borgwatch.journal.notes import DeliveryState, ServiceState
+from borgwatch.journal.notes import DeliveryState, RuleExpectations, ServiceState
 from borgwatch.journal.store import Change, Journal
 from borgwatch.matching.suspicious import Unclaimed
 from borgwatch.model import Outcome
+from borgwatch.policy.deadman import Expectation
 from borgwatch.policy.jobs import JobState
 from tests.bench.history import make_year
 from tests.process import borgwatch, environment, running
@@ -103,7 +105,7 @@ async def test_the_review_ends_with_a_verdict_and_begins_anew_after_ack(tmp_path
 
 async def test_the_json_has_a_version_and_the_documented_fields(year: Path) -> None:
     for arguments, keys in (
-        (("status",), {"version", "time", "at_work", "service", "delivery", "waiting", "jobs"}),
+        (("status",), {"version", "time", "at_work", "service", "delivery", "waiting", "jobs", "rejected_rules"}),
         (("history", "--since", "3000d", "--limit", "5"), {"version", "rows", "more"}),
         (
             ("review",),
@@ -229,9 +231,65 @@ async def test_what_a_rule_file_expects_is_overdue_as_well(tmp_path: Path) -> No
         done = await borgwatch("review", settings=inside)
         assert "ACT: broken now: nas backup" in done.out
         (rules / "own.yaml").write_text("schema: 1\npack: own\nrules: []\n")
-        await service.line_with("rules.reloaded")
+        await service.line_with("deadman.withdrawn")
         done = await borgwatch("status", settings=inside)
         assert (done.code, done.out.splitlines()[0]) == (0, "ok: nas backup")
+
+
+async def test_rules_that_are_rejected_are_seen_wherever_one_looks_until_they_are_mended(tmp_path: Path) -> None:
+    rules, watched, run_dir = (tmp_path / name for name in ("rules", "watch", "run"))
+    for directory in (rules, watched, run_dir):
+        directory.mkdir()
+    own = rules / "own.yaml"
+    inside = {
+        **settings(tmp_path / "state"), "BORGWATCH_RULES": str(rules), "BORGWATCH_WATCH": str(watched),
+        "BORGWATCH_RUN": str(run_dir),
+    }  # fmt: skip
+    fault = f"{own}:3:1: unknown key 'rulez' in a rule file (did you mean 'rules'?)"
+    async with running(inside) as service:
+        own.write_text("schema: 1\npack: own\nrulez: []\nrules: []\n")
+        await service.line_with("rules.rejected", "unknown key")
+        service.process.send_signal(signal.SIGHUP)
+        await service.until(lambda lines: sum("rules.rejected" in line for line in lines) == 2)
+        status, review, health = [
+            await borgwatch(name, settings=inside) for name in ("status", "review", "healthcheck")
+        ]
+        assert health.out == (
+            f"degraded: 1 fault in rule files, which are not in force: {fault};"
+            " watching and logging; NOTIFY_TRUENAS_ENABLED is not true\n"
+        )
+        assert re.search(
+            r"^rules: 1 fault in rule files, which are not in force since \S+ \S+ ", status.out, re.MULTILINE
+        )
+        assert f", the first: {fault}\n" in status.out
+        assert (review.code, f", the first: {fault}\n" in review.out) == (1, True)
+        assert "ACT: rule files are wrong and not in force." in review.out
+        own.write_text("schema: 1\npack: own\nrules: []\n")
+        await service.line_with("rules.reloaded")
+        status, review, health = [
+            await borgwatch(name, settings=inside) for name in ("status", "review", "healthcheck")
+        ]
+        assert "rules: " not in status.out
+        assert (review.code, health.out.split(":")[0]) == (0, "healthy")
+
+
+async def test_a_rule_file_that_is_broken_at_the_start_withdraws_nothing_that_it_expected(tmp_path: Path) -> None:
+    """The switch goes on by what the rule files said when they last were sound."""
+    state, rules, watched = (tmp_path / name for name in ("state", "rules", "watch"))
+    for directory in (rules, watched):
+        directory.mkdir()
+    (rules / "own.yaml").write_text("schema: 1\npack: own\nexpect: [{within: 26h}]\nrules: [\n")
+    last = datetime.now(UTC) - timedelta(hours=40)
+    with closing(Journal.open(state)) as journal:
+        journal.commit(Change(jobs=[JobState("nas", "backup", "success", last, last)]))
+        journal.set_note(RuleExpectations((Expectation("nas", "backup", timedelta(hours=26)),)))
+    inside = {**settings(state), "BORGWATCH_RULES": str(rules), "BORGWATCH_WATCH": str(watched)}
+    async with running(inside) as service:
+        await service.line_with("run.missed")
+        assert (await borgwatch("status", settings=inside)).out.startswith("overdue: nas backup")
+    with closing(Journal.open(state)) as journal:
+        assert journal.alerts()["nas", "backup"].raised
+        assert journal.note(RuleExpectations) == RuleExpectations((Expectation("nas", "backup", timedelta(hours=26)),))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from borgwatch.cli import cli
+from borgwatch.errors import ConfigError
 from borgwatch.journal.store import Change, Journal
 from borgwatch.matching.suspicious import RuleHits
 from tests.process import ROOT, borgwatch
@@ -226,3 +227,114 @@ def test_rules_test_shows_what_each_line_gave(own: Path) -> None:
 
 def test_rules_schema_prints_the_schema() -> None:
     assert json.loads(call("rules", "schema").stdout)["title"] == "borgwatch rule file"
+
+
+def test_what_was_most_likely_not_meant_is_noted_by_list_and_test(own: Path) -> None:
+    own.write_text("schema: 1\npack: my\nrules: [{id: all, match: {text|re: '.*'}, emit: backup.failure}]\n")
+    note = f"{own}:3:9: note: my.all: it speaks for "
+    assert call("rules", "list").stdout.splitlines()[-1].startswith(note)
+    assert [line for line in call("rules", "test").stdout.splitlines() if line.startswith(note)]
+    notes = {rule["id"]: rule["note"] for rule in objects("rules", "list")}
+    assert notes["my.all"].startswith("it speaks for ")
+    assert notes["borg.quota"] is None
+
+
+# -- nothing that a terminal would obey -----------------------------------------------------------------------------
+
+_HOSTILE = "\x1b]0;title\x07\x1b[31mred\x9b2J\u202egnp.exe\u2066\u200f\u2028two\r\b\x00"
+_SEEN = set(_HOSTILE) - set("]0;title[31mred2Jgnp.exetwo")
+
+
+def hostile_files(tmp_path: Path) -> tuple[Path, Path]:
+    """A log and a rule file that hold everything that moves a cursor, hides text or turns it."""
+    log = tmp_path / "nas.log"
+    objects_ = {"type": "log_message", "levelname": "ERROR", "message": f"tape {_HOSTILE}", f"k{_HOSTILE}": _HOSTILE}
+    escaped = json.dumps({**objects_, "name": _HOSTILE})
+    text = f"tape {_HOSTILE.replace(chr(13), '')}\n{escaped}\n"
+    log.write_text(text + json.dumps(objects_, ensure_ascii=False).replace("\n", "") + "\n", encoding="utf-8")
+    rules = tmp_path / "rules" / "my.yaml"
+    rules.parent.mkdir()
+    samples = json.dumps([{"line": f"tape {_HOSTILE}", "event": {"message": _HOSTILE}}])
+    quoted = json.dumps(_HOSTILE)
+    rules.write_text(
+        "schema: 1\npack: my\nrules:\n"
+        f"- {{id: tape, match: {{text|re: '^tape (?P<what>.*)'}}, emit: backup.failure, title: {quoted},"
+        f" message: 'got {{what}}', next: {quoted}, set: {{more: {quoted}}}, samples: {samples}}}\n"
+        f"- {{id: two, match: {{text: {quoted}}}, emit: {json.dumps('{text}' + _HOSTILE)}}}\n"
+    )
+    return log, rules
+
+
+@pytest.mark.parametrize("as_json", [True, False], ids=["json", "text"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("replay", "LOG"), ("explain", "--file", "LOG", "--line", "1"), ("explain", "--file", "LOG", "--line", "2"),
+        ("explain", "--file", "LOG", "--line", "3"), ("explain", "--file", "LOG", "--rule", "my.two"),
+        ("explain", _HOSTILE.replace("\0", "")), ("rules", "list"), ("rules", "test"),
+    ],
+    ids=lambda command: " ".join(command)[:30] if command[-1] in ("LOG", "1", "2", "3", "list", "test") else command[0],
+)  # fmt: skip
+def test_no_text_of_a_log_or_a_rule_reaches_a_terminal_as_it_is(
+    tmp_path: Path, command: tuple[str, ...], *, as_json: bool
+) -> None:
+    log, _ = hostile_files(tmp_path)
+    arguments = [str(log) if word == "LOG" else word for word in command]
+    result = call(*arguments, *(["--json"] if as_json else []))
+    assert result.stdout
+    for line in (result.stdout + result.stderr).removesuffix("\n").split("\n"):
+        assert not _SEEN & set(line)
+        assert line.isprintable()
+        if as_json and line.startswith("{"):
+            json.loads(line)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("replay", f"/no/{_HOSTILE}*"), ("replay", f"/no/{_HOSTILE}"), ("explain", "--file", f"/no/{_HOSTILE}"),
+        ("explain", "x", "--rule", _HOSTILE), ("explain", "x", "--operation", _HOSTILE), ("rules", _HOSTILE),
+        ("rules", "list", f"/no/{_HOSTILE}"), ("replay", "--rules", "BROKEN", "x"), ("rules", "test", "BROKEN"),
+    ],
+    ids=range(9),
+)  # fmt: skip
+async def test_no_error_holds_anything_that_a_terminal_would_obey(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    (tmp_path / "my.yaml").write_text(
+        f"schema: 1\npack: {json.dumps(_HOSTILE)}\n{json.dumps(_HOSTILE)}: 1\nrules:\n"
+        f"- {{id: a, match: {{text|re: {json.dumps('(' + _HOSTILE)}}}, emit: {json.dumps(_HOSTILE)}}}\n"
+    )
+    done = await borgwatch(*(str(tmp_path) if word == "BROKEN" else word.replace("\0", "") for word in arguments))
+    assert done.code == 2
+    lines = done.err.removesuffix("\n").split("\n")
+    assert [line for line in lines if not line.isprintable() or not line.startswith("borgwatch: ")] == []
+    assert len(lines) == (4 if "BROKEN" in arguments else 1)
+
+
+# -- the line of a file ---------------------------------------------------------------------------------------------
+
+
+def test_explain_counts_the_lines_of_the_file_also_where_docker_cut_them(tmp_path: Path) -> None:
+    """An editor shows the pieces as lines; the number of each finds the whole, and none shifts those behind it."""
+    path = tmp_path / "nas-json.log"
+    pieces = [
+        ("one\n", "stdout"),
+        ("half ", "stderr"),
+        ("and ", "stderr"),
+        ("half\n", "stderr"),
+        ("terminating with", "stdout"),
+        (" error status, rc 2\n", "stdout"),
+        ("no end", "stdout"),
+    ]
+    path.write_text(
+        "".join(
+            json.dumps({"log": log, "stream": stream, "time": "2026-11-23T04:57:07Z"}) + "\n" for log, stream in pieces
+        )
+    )
+    found = [objects("explain", "--file", str(path), "--line", str(number))[0] for number in range(1, 8)]
+    whole = ["one", *["half and half"] * 3, *["terminating with error status, rc 2"] * 2, "no end"]
+    assert [(explained["raw"], explained["line"]) for explained in found] == list(
+        zip(whole, [1, 4, 4, 4, 6, 6, 7], strict=True)
+    )
+    assert objects("explain", "--file", str(path))[0]["line"] == 7
+    with pytest.raises(ConfigError, match=r"nas-json\.log has 7 lines"):
+        call("explain", "--file", str(path), "--line", "8")

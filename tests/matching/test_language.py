@@ -157,6 +157,15 @@ RULE = "rules: [{id: r, match: {text: x}, run: detail}]"
             "expect: [{within: 26h, jobs: x}]\n" + RULE,
             "3:24: unknown key 'jobs' in an expectation (did you mean 'job'?)",
         ),
+        (
+            "expect: [{within: never, remind: 1d}]\n" + RULE,
+            "3:34: remind does not go with within: never, of which nothing is told",
+        ),
+        ("expect: [{within: [never]}]\n" + RULE, "3:19: within must be text, not a list"),
+        (
+            "expect: [{within: 1d, remind: never}]\n" + RULE,
+            "3:31: remind must be a span such as 26h, 15m, 10s or 1d (it is 'never')",
+        ),
     ],
 )
 def test_a_fault_is_told_with_its_place(text: str, expected: str) -> None:
@@ -266,6 +275,30 @@ def test_a_sample_says_where_its_lines_stand() -> None:
     assert run_samples(pack(text % "{line: x}").rules)[0].differences
 
 
+# -- what bounds a file ---
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            f"rules: [{{id: a, run: detail, match: {{text|contains: [{', '.join(map(str, range(1001)))}]}}}}]",
+            "'text|contains' is compared with more than 1000 values",
+        ),
+        (f"for: {{job: [{', '.join(map(str, range(101)))}]}}\nrules: []", "for.job names more than 100"),
+        (
+            "rules:\n"
+            + "".join(f"- {{id: r{n}, match: {{text|re: 'a{{999}}b{n}'}}, run: detail}}\n" for n in range(150)),
+            "the patterns of this file come to more than 100000 steps: they are too large",
+        ),
+    ],
+    ids=["values", "globs", "patterns"],
+)
+def test_a_file_cannot_hold_more_than_can_be_asked_of_each_line(text: str, says: str) -> None:
+    (problem,) = problems(text)
+    assert problem.endswith(f": {says}")
+
+
 # -- expect -------------------------------------------------------------------------------------------------------
 
 
@@ -278,6 +311,12 @@ def test_a_file_says_what_it_expects(tmp_path: Path) -> None:
     assert [(it.job, it.within) for it in load_rules([tmp_path]).expectations] == [
         ("nas", timedelta(days=8)), ("*", timedelta(hours=26)),
     ]  # fmt: skip
+
+
+def test_a_file_says_what_is_never_waited_for() -> None:
+    assert pack("expect: [{job: old, within: never}]\nrules: []\n").expectations == (
+        Expectation("old", "backup", None),
+    )
 
 
 # -- several files ------------------------------------------------------------------------------------------------

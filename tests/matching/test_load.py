@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from borgwatch import yamltree
 from borgwatch.matching.load import RuleSet, load_rules, parse_pack, shipped_rules_dir
 from borgwatch.matching.patterns import Pattern, PatternError
 from borgwatch.samples import run_samples
+from borgwatch.yamltree import Document
 
 TAGS = "tags (!name) are not supported: text that begins with ! stands in quotes"
 NOTHING = "asks for nothing: it would match every line"
@@ -344,3 +346,40 @@ def test_what_cannot_be_read_is_told_and_what_others_leave_behind_is_not(shipped
         f"{own}/loop.yaml:1:1: cannot be read: Too many levels of symbolic links",
         f"{own}/pipe.yaml:1:1: it is no regular file",
     )
+
+
+def test_of_a_file_that_is_wrong_everywhere_fifty_faults_are_told_and_the_others_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not told costs no search for what was meant, and no compilation of patterns: both take long."""
+    asked: list[str] = []
+    compile_pattern = Pattern.__init__
+
+    def nearest(word: str, _: object) -> str:
+        asked.append(word)
+        return ""
+
+    def count(pattern: Pattern, source: str) -> None:
+        asked.append(source)
+        compile_pattern(pattern, source)
+
+    monkeypatch.setattr(yamltree, "nearest", nearest)
+    monkeypatch.setattr(Pattern, "__init__", count)
+    rules = "".join(rule(f"    k{n}: 1\n", name=f"r{n}", match=f"{{text|re: '(tape{n}'}}") for n in range(60))
+    path = tmp_path / "mine.yaml"
+    path.write_text(HEAD + rules)
+    told = [problem for problem in load_rules([tmp_path]).problems if str(path) in problem]
+
+    assert told[0] == f"{path}:5:22: bad pattern '(tape0': missing ): (tape0"
+    assert told[49].startswith(f"{path}:103:5: unknown key 'k24' in a rule")
+    assert told[50:] == [f"{path}:103:5: and 35 more faults in this file"]
+    assert [word for word in asked if "tape" in word or word.startswith("k")] == [
+        word for n in range(25) for word in (f"k{n}", f"(tape{n}")
+    ]
+
+
+def test_a_fault_that_is_found_for_several_rules_is_one() -> None:
+    document = Document.parse("a", "x.yaml")
+    for what in ("one", "one", "two"):
+        document.fault(document.root, what)
+    assert (document.faults, document.problems) == (2, ["x.yaml:1:1: one", "x.yaml:1:1: two"])

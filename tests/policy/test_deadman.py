@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from borgwatch.model import Event, Level
-from borgwatch.policy.deadman import Expectation, Steadiness, expected, missed, rewound
+from borgwatch.policy.deadman import Expectation, Steadiness, expected, missed, rewound, withdrawn
 from borgwatch.policy.jobs import JobState
 
 LAST = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
@@ -79,6 +79,54 @@ def test_the_first_row_that_speaks_of_an_operation_of_a_job_counts(job: str, ope
     )
 
     assert expected(table, job, operation) == (None if row is None else table[row])
+
+
+def test_a_row_finds_the_job_of_its_very_name_whatever_letters_that_holds() -> None:
+    """`[` begins a set of letters in a glob, and stands in names of jobs as well."""
+    assert expected([Expectation("db[1]", "backup", DAY)], "db[1]", "backup") is not None
+
+
+def test_what_is_never_waited_for_is_due_at_no_time_and_never_missing() -> None:
+    never = replace(DAILY, within=None)
+
+    assert (never.due(LAST), DAILY.due(None), DAILY.due(LAST)) == (None, None, LAST + 26 * HOUR)
+    assert told(STATE, LAST + 400 * DAY, never) is None
+
+
+# what is expected once the switch has tripped two days after the success; whether that is taken back
+@pytest.mark.parametrize(
+    ("expectation", "is_taken_back"),
+    [(None, True), (replace(DAILY, within=None), True), (replace(DAILY, within=8 * DAY), True), (DAILY, False)],
+    ids=["nothing", "never", "more time", "the same"],
+)
+def test_what_was_told_to_be_missing_is_taken_back_where_it_is_not_waited_for_any_more(
+    expectation: Expectation | None, is_taken_back: bool
+) -> None:
+    now = LAST + 2 * DAY
+    tripped = missed(STATE, DAILY, now)
+    assert tripped is not None
+
+    assert withdrawn(tripped[0], expectation, now) == (STATE if is_taken_back else None)
+    assert withdrawn(STATE, expectation, now) is None
+    assert withdrawn(replace(tripped[0], last_success=now), expectation, now) is None
+
+
+def test_what_is_taken_back_is_told_anew_once_it_is_late_by_what_is_expected_then() -> None:
+    tripped = missed(STATE, DAILY, LAST + 2 * DAY)
+    assert tripped is not None
+    state = withdrawn(tripped[0], replace(DAILY, within=8 * DAY), LAST + 2 * DAY)
+
+    assert state is not None
+    assert told(state, LAST + 9 * DAY, replace(DAILY, within=8 * DAY)) is not None
+
+
+def test_failures_are_remembered_when_a_missing_success_is_taken_back() -> None:
+    tripped = missed(replace(STATE, failures=2, failing_since=LAST + HOUR), DAILY, LAST + 2 * DAY)
+    assert tripped is not None
+    state = withdrawn(tripped[0], None, LAST + 2 * DAY)
+
+    assert state is not None
+    assert (state.failures, state.failing_since) == (2, LAST + HOUR)
 
 
 def test_another_operation_is_called_by_its_name() -> None:

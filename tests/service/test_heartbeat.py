@@ -51,6 +51,16 @@ GOOD = Beat(NOW, 1000.0, 2.0, "", CONNECTED, NOW - timedelta(hours=2), 0)
         ),
         (replace(GOOD, unread=("a: x",), unread_count=1, truenas=AWAY), Condition.DEGRADED, "; TrueNAS has been away"),
         (replace(GOOD, unread=("a: x",), unread_count=1, wrong="broken"), Condition.UNHEALTHY, "broken"),
+        (
+            replace(GOOD, rejected=("my.yaml:5:1: no",), rejected_count=1),
+            Condition.DEGRADED,
+            "1 fault in rule files, which are not in force: my.yaml:5:1: no; connected to TrueNAS",
+        ),
+        (
+            replace(GOOD, unread=("a: x",), unread_count=1, rejected=("b: y",), rejected_count=7),
+            Condition.DEGRADED,
+            "1 source cannot be read: a: x; 7 faults in rule files, which are not in force: b: y, ...; connected",
+        ),
     ],
 )
 def test_what_a_sign_of_life_means(beat: Beat, condition: Condition, says: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from borgwatch.matching.candidates import Candidates
 from borgwatch.matching.matcher import Matcher
 from borgwatch.model import Line
 from borgwatch.service import process as service_module
+from borgwatch.service import rulebook as rulebook_module
 from borgwatch.service.process import Service
 from borgwatch.service.report import LogReport
 from borgwatch.settings import Settings
@@ -39,6 +40,7 @@ class Told(LogReport):
         self.fail_on: str = ""
         self.sessions = 0
         self.reloads = 0
+        self.rejections: list[Sequence[str]] = []
         self.refused = 0
 
     def problem(self, event: str, what: str, **fields: object) -> None:
@@ -60,6 +62,11 @@ class Told(LogReport):
     def reloaded(self, rules: int) -> None:
         super().reloaded(rules)
         self.reloads += 1
+        self.changed.set()
+
+    def rejected(self, problems: Sequence[str]) -> None:
+        super().rejected(problems)
+        self.rejections.append(problems)
         self.changed.set()
 
     def lost(self, reason: str) -> None:
@@ -281,21 +288,40 @@ async def test_changed_rule_files_are_read_again_without_being_asked(nas: Simula
         assert service.rules.rules[0].id != "my.tape"
 
 
-async def test_broken_rules_leave_the_old_ones_in_place_and_are_told_once(
+async def test_broken_rules_leave_the_old_ones_in_place_and_are_told_with_each_change_and_each_request(
     nas: Simulator, tmp_path: Path, log: Path
 ) -> None:
+    """Whoever mends a file in vain, or asks by SIGHUP, must not take silence for success."""
     rules = tmp_path / "rules" / "my.yaml"
     rules.parent.mkdir()
     rules.write_text(TAPE)
     told = Told()
     async with at_work(settings_for(nas, tmp_path), told) as service:
         rules.write_text(TAPE + "rulez: []\n")
-        await told.until(lambda: told.problems)
+        await told.until(lambda: told.rejections)
         log.write_text("the tape is full\n")
         await nas.changed(lambda nas: nas.alerts)
         assert service.rules.rules[0].id == "my.tape"
+        service.reload()
+        assert len(told.rejections) == 2
+        rules.write_text(TAPE + "rulez: []\n# mended?\n")
+        await told.until(lambda: len(told.rejections) == 3)
         rules.write_text(TAPE)
         await told.until(lambda: told.reloads)
-    assert told.problems == [
-        ("rules.rejected", f"{rules}:5:1: unknown key 'rulez' in a rule file (did you mean 'rules'?)"),
-    ]
+    fault = f"{rules}:5:1: unknown key 'rulez' in a rule file (did you mean 'rules'?)"
+    assert told.rejections == [(fault,)] * 3
+
+
+async def test_a_rule_that_breaks_the_reload_does_not_end_the_watching(
+    nas: Simulator, tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Told()
+    async with at_work(settings_for(nas, tmp_path), told):
+        with monkeypatch.context() as broken:
+            broken.setattr(rulebook_module, "load_rules", _nobody_thought_of_it)
+            (tmp_path / "rules").mkdir()
+            (tmp_path / "rules" / "my.yaml").write_text(TAPE)
+            await told.until(lambda: told.problems)
+        assert told.problems == [("rules.broken", "ZeroDivisionError: what now")]
+        log.write_bytes(LOCKED)
+        await nas.changed(lambda nas: nas.alerts)

@@ -93,6 +93,26 @@ def test_a_repeated_failure_says_that_it_only_refreshes_its_alert(out: io.String
     assert " alert=refresh " in lines(out)[0]
 
 
+def test_an_alert_that_goes_because_nothing_is_expected_any_more_is_one_line(out: io.StringIO) -> None:
+    LogReport().step(Step(alerts=(replace(ALERT, outcome="missed", raised=False, event_id=""),)))
+    assert lines(out) == [
+        (
+            "[info] deadman.withdrawn job=nas operation=backup alert=clear key=borgwatch:main:nas"
+            " note='what was told to be missing is not waited for any more'"
+        )
+    ]
+
+
+def test_what_is_wrong_with_rule_files_is_told_each_time_and_never_in_a_flood(out: io.StringIO) -> None:
+    report = LogReport()
+    for _ in range(2):
+        report.rejected(["my.yaml:5:1: no"])
+    assert lines(out) == ["[error] rules.rejected error='my.yaml:5:1: no'"] * 2
+    report.rejected([f"my.yaml:{line}:1: no" for line in range(300)])
+    assert lines(out)[-1] == "[error] rules.rejected error='and 290 more: borgwatch rules test tells them all'"
+    assert len(lines(out)) == 13
+
+
 def test_what_was_past_is_one_line(out: io.StringIO) -> None:
     LogReport().step(Step(events=tuple(replace(FAILED, id=str(n), past=True) for n in range(50))))
     assert lines(out) == ["[info] past.learnt events=50 jobs=1"]

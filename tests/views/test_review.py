@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from borgwatch.journal.notes import DeliveryState, Recorded, ServiceState, Standing
+from borgwatch.journal.notes import DeliveryState, Recorded, RejectedRules, ServiceState, Standing
 from borgwatch.matching.suspicious import RuleHits, Unclaimed
 from borgwatch.model import Alert, Event, Level, Outcome
 from borgwatch.policy.deadman import Expectation
@@ -89,9 +89,10 @@ def test_the_newest_rows_are_shown_and_it_says_that_there_are_more() -> None:
 def status_of(
     *states: JobState, last: Run | None = None, standings: tuple[Standing, ...] = (),
     service: ServiceState | None = AT_WORK, delivery: DeliveryState | None = ALERTS,
+    rejected: RejectedRules | None = None,
 ) -> Status:  # fmt: skip
     runs = {(last.job, "backup"): last} if last else {}
-    return status(states, runs, standings, DAILY, service, delivery, NOW)
+    return status(states, runs, standings, DAILY, service, delivery, rejected, NOW)
 
 
 GOOD = JobState("nas", "backup", "success", NIGHT, NIGHT, run="r0")
@@ -192,6 +193,13 @@ def test_an_unclaimed_line_is_shown_once_and_says_what_a_rule_could_look_for() -
     (line,) = reviewed(lines=(new, old)).unclaimed
     assert (line.count, line.sample, line.match) == (3, "ERROR: disk 3 is hot, 80 C", "ERROR: disk")
     assert len(reviewed(lines=(new, old), since=None).unclaimed) == 2
+
+
+def test_rule_files_that_are_not_in_force_are_for_a_person_to_mend() -> None:
+    wrong = status_of(GOOD, rejected=RejectedRules(NIGHT, 2, ("my.yaml:5:1: no",)))
+    found = reviewed(now=wrong)
+    assert (found.is_well, found.verdict[:46]) == (False, "ACT: rule files are wrong and not in force. 0 ")
+    assert reviewed(now=status_of(GOOD, rejected=RejectedRules(NIGHT))).is_well
 
 
 @pytest.mark.parametrize(
