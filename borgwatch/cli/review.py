@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 import click
 
 from borgwatch.cli.status import read_status, say_delivery
-from borgwatch.cli.tables import heading, line, safe, seconds, size, stamp, table
+from borgwatch.cli.tables import heading, line, table
 from borgwatch.cli.views import print_view, span_option, view_settings
 from borgwatch.journal.lookback import Lookback, mark_reviewed
 from borgwatch.journal.notes import ReviewMark
 from borgwatch.matching.load import load_rules
 from borgwatch.settings import Settings
+from borgwatch.views.formats import safe, seconds, size, stamp
 from borgwatch.views.review import USUAL, Group, Line, Outlier, Review, review
 from borgwatch.views.status import JobStatus
 

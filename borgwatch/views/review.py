@@ -16,6 +16,7 @@ from borgwatch.journal.notes import Recorded, last_words
 from borgwatch.matching.suspicious import RuleHits, Unclaimed, telling_part
 from borgwatch.model import Event, Outcome
 from borgwatch.runs.run import Run
+from borgwatch.views.formats import stamp
 from borgwatch.views.history import VERSION, row_of_run
 from borgwatch.views.status import JobStatus, Status
 
@@ -200,11 +201,11 @@ def _delivery_trouble(now: Status) -> Iterable[str]:
     if now.service is None:
         yield "borgwatch has not run yet on this journal"
     elif not now.at_work:
-        yield f"borgwatch is not at work: it was last seen at {_stamp(now.service.stopped or now.service.looked)}"
+        yield f"borgwatch is not at work: it was last seen at {stamp(now.service.stopped or now.service.looked)}"
     if delivery is not None and delivery.rung == "none":
-        yield f"nothing can be delivered since {_stamp(delivery.since)}: {delivery.reason}"
+        yield f"nothing can be delivered since {stamp(delivery.since)}: {delivery.reason}"
     elif delivery is not None and delivery.lost is not None and now.time - delivery.lost > _WAITS_LONG and now.at_work:
-        yield f"no session with TrueNAS since {_stamp(delivery.lost)}: {delivery.reason}"
+        yield f"no session with TrueNAS since {stamp(delivery.lost)}: {delivery.reason}"
     late = [
         job for job in now.jobs
         if job.alert == "waiting" and job.alert_time is not None and now.time - job.alert_time > _WAITS_LONG
@@ -223,7 +224,7 @@ def _verdict(
     """Say the whole in one line: what is broken, else what deserves a look, else that all is well."""
     runs = sum(event.outcome != Outcome.MISSED for event in events)
     failed = sum(event.outcome in _TROUBLE for event in events)
-    when = f"since {_stamp(since)}" if since is not None else "in all"
+    when = f"since {stamp(since)}" if since is not None else "in all"
     past = f"{_count(runs, 'run')} {when}, {failed} failed or missing"
     if broken or delivery:
         parts = [f"broken now: {', '.join(f'{job.job} {job.operation}' for job in broken)}"] if broken else []
@@ -241,6 +242,3 @@ def _count(number: int, thing: str) -> str:
     plural = thing.replace("kind of warning", "kinds of warning") if "kind of" in thing else f"{thing}s"
     return f"{number} {thing if number == 1 else plural}"
 
-
-def _stamp(time: datetime) -> str:
-    return f"{time.astimezone():%Y-%m-%d %H:%M}"

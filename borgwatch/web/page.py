@@ -10,8 +10,8 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from borgwatch.cli.tables import ago, safe, seconds, size, stamp
 from borgwatch.service.heartbeat import Link
+from borgwatch.views.formats import ago, safe, seconds, size, stamp
 from borgwatch.views.history import Row
 from borgwatch.views.overview import Day, Overview, outcomes_of
 from borgwatch.web.drawing import CELL, Chart, cells, chart
