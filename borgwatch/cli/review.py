@@ -60,7 +60,7 @@ def _read(past: Lookback, settings: Settings, span: timedelta | None) -> tuple[R
     else:
         events = past.events_after(mark.seq if mark is not None else 0)
     new = Counter((found.event.job, found.event.operation) for found in events if found.event.run)
-    recent = {place: past.runs_of(*place, min(new[place], _MOST_COMPARED) + 2 * USUAL) for place in past.jobs()}
+    recent = {place: past.outlines_of(*place, min(new[place], _MOST_COMPARED) + 2 * USUAL) for place in past.jobs()}
     found = review(now_status, since, events, recent, past.unclaimed(), _own_rules(settings), past.rule_hits())
     return found, past.last_seq()
 

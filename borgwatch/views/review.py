@@ -11,13 +11,14 @@ import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
 from borgwatch.journal.notes import Recorded, last_words
+from borgwatch.journal.outlines import Outline
 from borgwatch.matching.suspicious import RuleHits, Unclaimed, telling_part
 from borgwatch.model import Event, Outcome
-from borgwatch.runs.run import Run
 from borgwatch.views.formats import stamp
-from borgwatch.views.history import VERSION, row_of_run
+from borgwatch.views.history import VERSION
 from borgwatch.views.status import JobStatus, Status
 
 __all__ = ["USUAL", "Group", "Happened", "Line", "Outlier", "Review", "outliers", "review"]
@@ -114,7 +115,7 @@ def review(
     now_status: Status,
     since: datetime | None,
     events: Sequence[Recorded],
-    recent: Mapping[tuple[str, str], Sequence[Run]],
+    recent: Mapping[tuple[str, str], Sequence[Outline]],
     unclaimed: Iterable[Unclaimed],
     own_rules: Iterable[str],
     hits: Mapping[str, RuleHits],
@@ -170,25 +171,24 @@ def _groups(events: Iterable[Event]) -> tuple[Group, ...]:
     return tuple(sorted(groups, key=lambda group: (-group.count, group.message)))
 
 
-def outliers(runs: Sequence[Run], new: Collection[str]) -> list[Outlier]:
+def outliers(runs: Sequence[Outline], new: Collection[str]) -> list[Outlier]:
     """Find those of the `new` runs (their ids) that took or saved much more or less than the median of fourteen before.
 
     `runs` are of one operation of one job, the newest first; only those that came to an end are compared. What came
     twice in those before is usual as well: a full backup each week among the small ones of each day.
     """
-    rows = [row_of_run(run, {}) for run in runs if run.outcome in (Outcome.SUCCESS, Outcome.WARNING)]
+    ended = [run for run in runs if run.outcome in (Outcome.SUCCESS, Outcome.WARNING)]
     found = []
     for what, (factor, least) in _UNUSUAL.items():
-        values = [(row, value) for row in rows if (value := getattr(row, what)) is not None]
-        for number, (row, value) in enumerate(values):
-            before = [other for _, other in values[number + 1 : number + 1 + USUAL]]
-            if len(before) < _LEAST_USUAL or row.run not in new:
+        values = [(run, value) for run in ended if (value := getattr(run, what)) is not None]
+        for number, (run, value) in enumerate(values):
+            before = [other for _, other in values[number + 1 : number + 1 + USUAL]] if run.run in new else []
+            alike = (other for other in before if not _differs(value, other, factor, least))
+            if len(before) < _LEAST_USUAL or len(list(islice(alike, _USUAL_TOO))) == _USUAL_TOO:
                 continue
             usual = statistics.median(before)
-            if not _differs(value, usual, factor, least):
-                continue
-            if sum(not _differs(value, other, factor, least) for other in before) < _USUAL_TOO:
-                found.append(Outlier(row.job, row.operation, row.time, what, value, usual))
+            if _differs(value, usual, factor, least):
+                found.append(Outlier(run.job, run.operation, run.time, what, value, usual))
     return found
 
 
@@ -241,4 +241,3 @@ def _verdict(
 def _count(number: int, thing: str) -> str:
     plural = thing.replace("kind of warning", "kinds of warning") if "kind of" in thing else f"{thing}s"
     return f"{number} {thing if number == 1 else plural}"
-
