@@ -34,13 +34,15 @@ from borgwatch.service.login import now
 from borgwatch.views.facts import read_facts
 from borgwatch.views.metrics import measure
 from borgwatch.views.overview import read_overview
-from borgwatch.web.exposition import CONTENT_TYPE, exposition
+from borgwatch.web.exposition import CONTENT_TYPE, Exposition
 from borgwatch.web.page import page, style
 
 __all__ = ["Server", "is_expected_host"]
 
 _FRESH = 1.0
-"""Seconds for which what was read is shown again."""
+"""Seconds for which what was read is shown again, at least."""
+_SHARE = 10
+"""It is shown again for so many times as long as it took to make: whoever asks and asks takes a tenth of a core."""
 _SWEEP = 30.0
 _MOST_CONNECTIONS = 64
 _KEEP_ALIVE = 5
@@ -125,6 +127,7 @@ class Server:
         self._live = live
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="page")
         self._kept: dict[str, tuple[float, bytes]] = {}
+        self._exposition = Exposition()
         self._lock = asyncio.Lock()
         routes = [
             Route("/", self._page),
@@ -197,7 +200,8 @@ class Server:
 
     def _exposed(self, live: Live) -> bytes:
         with closing(Lookback.open(self._state)) as past:
-            return exposition(measure(read_facts(past, live.expect, now()), live))
+            samples = measure(read_facts(past, live.expect, now()), live)
+        return self._exposition.write(samples)
 
     async def _answer(self, name: str, make: Callable[[Live], bytes], kind: str) -> Response:
         try:
@@ -209,9 +213,10 @@ class Server:
     async def _recent(self, name: str, make: Callable[[Live], bytes]) -> bytes:
         """Make an answer, or give the one that was made a moment ago."""
         async with self._lock:
-            made, body = self._kept.get(name, (-_FRESH, b""))
-            if time.monotonic() - made >= _FRESH:
-                live = self._live()
-                body = await asyncio.get_running_loop().run_in_executor(self._thread, make, live)
-                self._kept[name] = time.monotonic(), body
+            until, body = self._kept.get(name, (0.0, b""))
+            begun = time.monotonic()
+            if begun >= until:
+                body = await asyncio.get_running_loop().run_in_executor(self._thread, make, self._live())
+                made = time.monotonic()
+                self._kept[name] = made + max(_FRESH, _SHARE * (made - begun)), body
             return body
