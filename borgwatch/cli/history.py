@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 
 import click
 
-from borgwatch.cli.tables import line, seconds, size, stamp, table
+from borgwatch.cli.tables import line, table
 from borgwatch.cli.views import now, print_view, span_option, view_settings
 from borgwatch.journal.lookback import Lookback
+from borgwatch.views.formats import seconds, size, stamp
 from borgwatch.views.history import History, Row, history
 
 __all__ = ["command"]

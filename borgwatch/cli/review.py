@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 import click
 
 from borgwatch.cli.status import read_status, say_delivery, say_rejected
-from borgwatch.cli.tables import heading, line, safe, seconds, size, stamp, table
+from borgwatch.cli.tables import heading, line, table
 from borgwatch.cli.views import print_view, span_option, view_settings
 from borgwatch.journal.lookback import Lookback, mark_reviewed
 from borgwatch.journal.notes import ReviewMark
 from borgwatch.matching.load import load_rules
 from borgwatch.settings import Settings
+from borgwatch.views.formats import safe, seconds, size, stamp
 from borgwatch.views.review import USUAL, Group, Line, Outlier, Review, review
 from borgwatch.views.status import JobStatus
 
@@ -59,7 +60,7 @@ def _read(past: Lookback, settings: Settings, span: timedelta | None) -> tuple[R
     else:
         events = past.events_after(mark.seq if mark is not None else 0)
     new = Counter((found.event.job, found.event.operation) for found in events if found.event.run)
-    recent = {place: past.runs_of(*place, min(new[place], _MOST_COMPARED) + 2 * USUAL) for place in past.jobs()}
+    recent = {place: past.outlines_of(*place, min(new[place], _MOST_COMPARED) + 2 * USUAL) for place in past.jobs()}
     found = review(now_status, since, events, recent, past.unclaimed(), _own_rules(settings), past.rule_hits())
     return found, past.last_seq()
 

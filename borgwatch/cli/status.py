@@ -7,12 +7,13 @@ from datetime import datetime
 
 import click
 
-from borgwatch.cli.tables import ago, line, seconds, stamp
+from borgwatch.cli.tables import line
 from borgwatch.cli.views import now, print_view, view_settings
 from borgwatch.journal.lookback import Lookback
 from borgwatch.journal.notes import DeliveryState, RejectedRules, RuleExpectations, ServiceState
 from borgwatch.settings import Settings
 from borgwatch.views import facts
+from borgwatch.views.formats import ago, seconds, stamp
 from borgwatch.views.status import JobStatus, Status
 
 __all__ = ["command", "read_status", "say_delivery", "say_rejected"]

@@ -1,28 +1,24 @@
 """Tables, headings and lines for people: with colour and boxes on a terminal, plain aligned text elsewhere.
 
-Whatever comes from a log is masked and made harmless here (`safe`): no control character, no colour code and no
-mark that turns the direction of text reaches the terminal, and nothing is read as markup.
+Whatever is printed passes `safe` of `borgwatch.views.formats`: nothing in it moves the cursor, and nothing is read as
+markup.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
 
-from borgwatch.matching.templates import one_line
-from borgwatch.redact import redact
-from borgwatch.runs.events import human_bytes, human_seconds, human_span
+from borgwatch.views.formats import safe
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-__all__ = ["ago", "heading", "line", "safe", "seconds", "size", "stamp", "table"]
+__all__ = ["heading", "line", "table"]
 
-_MAX_CELL = 300
 _LEAST_LAST = 20
 _ABOUT = 4
 _STYLES: Mapping[str, str] = {
@@ -32,34 +28,6 @@ _STYLES: Mapping[str, str] = {
     "overdue": "bold red", "ACT": "bold red",
 }  # fmt: skip
 """The colour of a cell or line by its first word; the word itself always says the same."""
-
-
-def safe(text: object, limit: int = _MAX_CELL) -> str:
-    """Make text from anywhere fit for one cell."""
-    return one_line(redact(str(text)), limit)
-
-
-def stamp(time: datetime | None) -> str:
-    """Write a time as the clock on the wall shows it."""
-    return f"{time.astimezone():%Y-%m-%d %H:%M}" if time is not None else "-"
-
-
-def ago(time: datetime, now: datetime) -> str:
-    """Say how long ago (or ahead) a time is."""
-    span = human_span(abs(now - time)) if abs(now - time) >= timedelta(seconds=1) else "no time"
-    return f"{span} ago" if time <= now else f"in {span}"
-
-
-def seconds(value: float | None) -> str:
-    """Write a duration: short ones in seconds, long ones in their two largest units."""
-    if value is None:
-        return "-"
-    return human_seconds(value) if value < 600 else human_span(timedelta(seconds=value))  # noqa: PLR2004 - ten minutes
-
-
-def size(value: float | None) -> str:
-    """Write a size."""
-    return human_bytes(value) if value is not None else "-"
 
 
 def heading(text: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ import msgspec
 
 from borgwatch.errors import JournalError
 from borgwatch.journal.notes import Recorded, ReviewMark, Standing
+from borgwatch.journal.outlines import Outline, outline_of_event, outline_of_run
 from borgwatch.journal.schema import MIGRATIONS
 from borgwatch.matching.suspicious import RuleHits, Unclaimed
 from borgwatch.model import Alert, Event
@@ -76,6 +77,26 @@ class Lookback:
             "SELECT run FROM runs WHERE job = ? AND operation = ? ORDER BY ended DESC LIMIT ?", job, operation, limit
         )
         return [decode(blob, Run) for (blob,) in rows]
+
+    def outlines(self, since: datetime, limit: int = -1) -> list[Outline]:
+        """What ended since a time, runs and what was told without one, the newest first; at most so many of each."""
+        begin = time_text(since)
+        query = "SELECT name, job, time, event FROM events WHERE time >= ? ORDER BY time DESC LIMIT ?"
+        told = self._read(query, begin, limit)
+        with _telling_damage("outline"):
+            events = [outline for row in told if (outline := outline_of_event(*row)) is not None]
+        found = [*self._outlines("ended >= ?", begin, limit), *events]
+        return sorted(found, key=lambda outline: outline.time, reverse=True)
+
+    def outlines_of(self, job: str, operation: str, limit: int) -> list[Outline]:
+        """The newest runs of one operation of a job in outline, the newest first."""
+        return self._outlines("job = ? AND operation = ?", job, operation, limit)
+
+    def _outlines(self, where: str, *values: object) -> list[Outline]:
+        columns = "id, job, operation, outcome, started, ended, run"
+        query = f"SELECT {columns} FROM runs WHERE {where} ORDER BY ended DESC LIMIT ?"  # noqa: S608 - fixed texts
+        with _telling_damage("run"):
+            return [outline_of_run(*row) for row in self._read(query, *values)]
 
     def events_since(self, since: datetime, job: str | None = None) -> list[Recorded]:
         """The events since a time, oldest first."""
@@ -188,18 +209,23 @@ def encode(value: object) -> bytes:
 
 def decode(blob: bytes, kind: type[_T]) -> _T:
     """Read a value of the journal; raises `JournalError`."""
-    try:
+    with _telling_damage(kind.__name__):
         return msgspec.json.decode(blob, type=kind)
-    except (msgspec.MsgspecError, ValueError) as error:  # what is no UTF-8 is a plain ValueError
-        raise JournalError(f"the journal holds a {kind.__name__} that cannot be read: {error}") from None
+
+
+@contextmanager
+def _telling_damage(what: str) -> Iterator[None]:
+    """Whatever a damaged disk made of a row is told as that."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:  # what does not fit a type, and what is no UTF-8 or no time
+        raise JournalError(f"the journal holds a {what} that cannot be read: {error}") from None
 
 
 def _time(text: str) -> datetime:
     """Read what `time_text` wrote."""
-    try:
+    with _telling_damage("time"):
         return datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        raise JournalError(f"the journal holds a time that cannot be read: {text!r}") from None
 
 
 def time_text(time: datetime) -> str:

@@ -11,13 +11,16 @@ from borgwatch.runs.run import Evidence, Run
 
 __all__ = [
     "LEVELS",
+    "duration_of",
     "event_of_run",
     "event_of_signal",
     "human_bytes",
     "human_seconds",
     "human_span",
     "noun_of",
+    "number_of",
     "title_of",
+    "whole_of",
 ]
 
 LEVELS: Mapping[str, Level] = {
@@ -100,12 +103,9 @@ def event_of_run(run: Run) -> Event | None:
         return None
     told = _most_telling(run)
     fields: dict[str, FieldValue] = dict(run.fields)
-    if (span := _seconds(fields.pop("borg_duration", None))) is not None:
-        fields["duration"] = span
-    fields = _sane(fields)
-    elapsed = (run.ended - run.started).total_seconds()
-    if elapsed > 0:  # lines without a time that were read at once tell nothing of it
-        fields.setdefault("duration", round(elapsed, 3))
+    said, of_borg = fields.pop("duration", None), fields.pop("borg_duration", None)
+    if (duration := duration_of(said, of_borg, run.ended - run.started)) is not None:
+        fields["duration"] = duration
     if run.warnings:
         fields["warnings"] = run.warnings
     if run.errors:
@@ -126,11 +126,32 @@ def event_of_run(run: Run) -> Event | None:
     )
 
 
+def duration_of(said: FieldValue, of_borg: FieldValue, elapsed: timedelta) -> FieldValue:
+    """Say how long a run took: by Borg's own statement, by what else was said, or by the times of its lines."""
+    duration = said if of_borg is None or (span := _seconds(of_borg)) is None else span
+    if duration is not None and _is_sane(duration):
+        return duration
+    seconds = elapsed.total_seconds()
+    return round(seconds, 3) if seconds > 0 else None  # lines without a time that were read at once tell nothing of it
+
+
+def number_of(value: FieldValue) -> float | None:
+    """The value as a number, if it is one."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def whole_of(value: FieldValue) -> int | None:
+    """The value as a whole number, if it is one."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 def _sane(fields: Mapping[str, FieldValue]) -> dict[str, FieldValue]:
-    """Leave out a duration that no run has: a log may write any number there, and one that is none."""
-    duration = fields.get("duration")
-    is_sane = not isinstance(duration, int | float) or 0 <= duration <= _LONGEST
-    return {name: value for name, value in fields.items() if is_sane or name != "duration"}
+    return {name: value for name, value in fields.items() if name != "duration" or _is_sane(value)}
+
+
+def _is_sane(duration: FieldValue) -> bool:
+    """Tell a duration that no run has: a log may write any number there, and one that is none."""
+    return not isinstance(duration, int | float) or 0 <= duration <= _LONGEST
 
 
 def _seconds(text: FieldValue) -> float | None:

@@ -10,13 +10,13 @@ from borgwatch.journal.lookback import Lookback
 from borgwatch.journal.notes import DeliveryState, RejectedRules, ServiceState, Standing
 from borgwatch.matching.suspicious import RuleHits
 from borgwatch.policy.deadman import Expectation
-from borgwatch.runs.run import Run
 from borgwatch.views.history import Row, row_of_run
 from borgwatch.views.status import Status, status
 
-__all__ = ["Facts", "read_facts", "read_status"]
+__all__ = ["Facts", "Place", "read_facts", "read_status"]
 
 Place = tuple[str, str]
+"""A job and one of its operations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +39,14 @@ def read_status(past: Lookback, expect: Sequence[Expectation], now: datetime) ->
 def read_facts(past: Lookback, expect: Sequence[Expectation], now: datetime) -> Facts:
     """Read what the metrics are made of."""
     found, last, standings = _read(past, expect, now)
-    rows = {place: row_of_run(run, {}) for place, run in last.items()}
-    return Facts(found, standings, rows, past.counters(), past.rule_hits(), past.size())
+    return Facts(found, standings, last, past.counters(), past.rule_hits(), past.size())
 
 
 def _read(
     past: Lookback, expect: Sequence[Expectation], now: datetime
-) -> tuple[Status, Mapping[Place, Run], tuple[Standing, ...]]:
+) -> tuple[Status, Mapping[Place, Row], tuple[Standing, ...]]:
     jobs = past.jobs()
-    last = {place: runs[0] for place in jobs if (runs := past.runs_of(*place, 1))}
+    last = {place: row_of_run(runs[0], {}) for place in jobs if (runs := past.runs_of(*place, 1))}
     service, delivery, rejected = past.note(ServiceState), past.note(DeliveryState), past.note(RejectedRules)
     standings = tuple(past.standings())
     return status(jobs.values(), last, standings, expect, service, delivery, rejected, now), last, standings

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from borgwatch.journal.notes import Recorded, Standing
-from borgwatch.model import Event, FieldValue, Outcome
-from borgwatch.runs.events import event_of_run
+from borgwatch.model import Event, Outcome
+from borgwatch.runs.events import event_of_run, number_of, whole_of
 from borgwatch.runs.run import Run
 
-__all__ = ["VERSION", "History", "Row", "history", "number_of", "row_of_run"]
+__all__ = ["VERSION", "History", "Row", "history", "row_of_run"]
 
 VERSION = 1
 """The version of the JSON: fields may be added within it, none changes or goes."""
@@ -88,10 +88,10 @@ def row_of_run(run: Run, became: Mapping[tuple[str, datetime], str]) -> Row:
         "run", event.time, event.job, event.operation, event.outcome, run.started,
         duration=number_of(fields.get("duration")),
         archive=str(fields["archive"]) if fields.get("archive") else None,
-        files=_whole(fields.get("files")),
-        original_size=_whole(fields.get("original_size")),
-        deduplicated_size=_whole(fields.get("deduplicated_size")),
-        rc=_whole(fields.get("rc")),
+        files=whole_of(fields.get("files")),
+        original_size=whole_of(fields.get("original_size")),
+        deduplicated_size=whole_of(fields.get("deduplicated_size")),
+        rc=whole_of(fields.get("rc")),
         warnings=run.warnings, errors=run.errors, rule=event.rule, message=event.message,
         alert=became.get((event.id, event.time), "none"), run=run.id, past=run.past,
     )  # fmt: skip
@@ -103,12 +103,3 @@ def _row_of_event(event: Event, alert: str) -> Row:
         kind, event.time, event.job, event.operation, event.outcome, rule=event.rule, message=event.message,
         alert=alert, past=event.past,
     )  # fmt: skip
-
-
-def number_of(value: FieldValue) -> float | None:
-    """The value as a number, if it is one."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _whole(value: FieldValue) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from borgwatch.matching.templates import one_line
 from borgwatch.model import Outcome
@@ -31,6 +32,7 @@ _ALERTS = ("none", "waiting", "raised", "mailed")
 _RUNGS = ("alert", "mail", "none", "off")
 _RESULTS = ("raised", "cleared", "mailed", "failed")
 _MAX_LABEL = 200
+_T = TypeVar("_T")
 
 Samples = Mapping[str, Sequence[tuple[tuple[str, ...], float]]]
 """The values of each metric, by its name: label values in the order of its labels, and the number."""
@@ -83,7 +85,8 @@ METRICS = (
 def measure(facts: Facts, live: Live) -> Samples:
     """Make the samples of a moment."""
     now = facts.status.time
-    jobs, rules = facts.status.jobs[:MANY], sorted(facts.hits.items())[:MANY]
+    jobs = _labelled(((job.job, job.operation), job) for job in facts.status.jobs)
+    rules = _labelled(((rule,), hits.count) for rule, hits in sorted(facts.hits.items()))
     lags = list(_lags(live.sources, now))
     omitted = len(facts.status.jobs) - len(jobs) + len(facts.hits) - len(rules) + max(0, len(lags) - MANY)
     waiting = [standing.alert.time for standing in facts.standings if not standing.done]
@@ -105,18 +108,26 @@ def measure(facts: Facts, live: Live) -> Samples:
         "borgwatch_lines_total": _one(facts.counters.get("lines", 0)),
         "borgwatch_unclaimed_lines_total": _one(facts.counters.get("unclaimed", 0)),
         "borgwatch_rules": _one(live.rules),
-        "borgwatch_rule_hits_total": [((_label(rule),), hits.count) for rule, hits in rules],
+        "borgwatch_rule_hits_total": list(rules.items()),
         "borgwatch_journal_size_bytes": _one(facts.bytes),
         "borgwatch_omitted_series": _one(omitted),
     }
 
 
-def _of_jobs(jobs: Sequence[JobStatus], facts: Facts) -> Samples:
+def _labelled(values: Iterable[tuple[tuple[str, ...], _T]]) -> dict[tuple[str, ...], _T]:
+    """Make labels of names; of two that are the same label then, the first stays: Prometheus refuses doubles."""
+    found: dict[tuple[str, ...], _T] = {}
+    for names, value in values:
+        if len(found) < MANY:
+            found.setdefault(tuple(map(_label, names)), value)
+    return found
+
+
+def _of_jobs(jobs: Mapping[tuple[str, ...], JobStatus], facts: Facts) -> Samples:
     samples: dict[str, list[tuple[tuple[str, ...], float]]] = {
         metric.name: [] for metric in METRICS if _is_of_job(metric)
     }
-    for job in jobs:
-        labels = _label(job.job), job.operation
+    for labels, job in jobs.items():
         for name, value in _values(job, facts):
             if value is not None:
                 samples[f"borgwatch_{name}"].append((labels, value))
@@ -141,12 +152,14 @@ def _values(job: JobStatus, facts: Facts) -> Iterator[tuple[str, float | None]]:
 def _lags(sources: Iterable[SourceState], now: datetime) -> Iterator[tuple[str, int, float]]:
     """Put the logs of a job together: what is unread of all, and how long the most patient of it has waited."""
     table: dict[str, tuple[int, float]] = {}
+    labels: dict[str, str] = {}
     for source in sources:
-        unread, lag = table.get(source.job, (0, 0.0))
+        job = labels.get(source.job) or labels.setdefault(source.job, _label(source.job))
+        unread, lag = table.get(job, (0, 0.0))
         waited = (now - source.behind).total_seconds() if source.behind is not None else 0.0
-        table[source.job] = unread + source.unread, max(lag, waited)
+        table[job] = unread + source.unread, max(lag, waited)
     for job, (unread, lag) in sorted(table.items()):
-        yield _label(job), unread, lag
+        yield job, unread, lag
 
 
 def _is_of_job(metric: Metric) -> bool:

@@ -1,27 +1,35 @@
-"""What the status page shows: how each job stands, its last ninety days, and what deserves a look. Pure.
+"""What the status page shows: how each job stands, its last ninety days, and what deserves a look.
 
-The journal's values come in; an `Overview` leaves. Texts are as the journal has them: who shows them makes them
-harmless.
+`read_overview` reads the journal in one go, of thousands of runs in outline; `overview` puts it together, pure. Texts
+are as the journal has them: who shows them makes them harmless.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
+from borgwatch.journal.lookback import Lookback
+from borgwatch.journal.outlines import Outline
 from borgwatch.model import Outcome
 from borgwatch.service.live import Live, SourceState
-from borgwatch.views.facts import Facts
-from borgwatch.views.history import Row
+from borgwatch.views.facts import Facts, Place, read_facts
+from borgwatch.views.history import Row, history
+from borgwatch.views.review import review
 from borgwatch.views.status import JobStatus
 
-__all__ = ["DAYS", "Day", "JobView", "Overview", "outcomes_of", "overview"]
+__all__ = ["DAYS", "MANY", "Day", "JobView", "Overview", "outcomes_of", "overview", "read_overview"]
 
 DAYS = 91
 """Thirteen weeks."""
+MANY = 100
+"""How many jobs, alerts and sources are shown; those that somebody must see to come first."""
 _ROWS = 20
-_SOURCES = 100
+_MOST = 50_000
+"""So many runs at most are looked at, and so many events."""
+_REVIEWED = timedelta(days=7)
 _SEVERITY = (
     "", Outcome.SUCCESS, Outcome.SKIPPED, Outcome.WARNING, Outcome.STALLED, Outcome.MISSED, Outcome.FAILURE
 )  # fmt: skip
@@ -38,11 +46,11 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """One operation of a job: how it stands, its days (oldest first) and its runs (oldest first)."""
+    """One operation of a job: how it stands, its days (oldest first) and what ended (oldest first)."""
 
     status: JobStatus
     days: tuple[Day, ...]
-    rows: tuple[Row, ...]
+    ended: tuple[Outline, ...]
 
     @property
     def standing_out(self) -> tuple[Day, ...]:
@@ -52,48 +60,75 @@ class JobView:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Everything that the page shows at a moment."""
+    """Everything that the page shows at a moment; of what is more than `MANY`, the first ones and how many more."""
 
     time: datetime
     verdict: str
     facts: Facts
     live: Live
     jobs: tuple[JobView, ...]
+    more_jobs: int
     recent: tuple[Row, ...]
     alerts: tuple[JobStatus, ...]
+    more_alerts: int
     sources: tuple[SourceState, ...]
     more_sources: int
 
 
-def overview(verdict: str, facts: Facts, live: Live, rows: Sequence[Row]) -> Overview:
-    """Put the page together; `rows` is the history of the last ninety days, oldest first."""
-    by_place: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        by_place.setdefault((row.job, row.operation), []).append(row)
+def read_overview(past: Lookback, live: Live, now: datetime) -> Overview:
+    """Read what the page shows; raises `JournalError`."""
+    facts = read_facts(past, live.expect, now)
+    begin, week = now - timedelta(days=DAYS), now - _REVIEWED
+    ended = past.outlines(begin, _MOST)
+    recent: dict[Place, list[Outline]] = {}
+    for outline in ended:
+        if outline.run:
+            recent.setdefault((outline.job, outline.operation), []).append(outline)
+    summed = review(
+        facts.status, week, past.events_since(week), recent, past.unclaimed(), live.own_rules, facts.hits
+    )  # fmt: skip
+    since = ended[_ROWS - 1].time if len(ended) >= _ROWS else begin
+    told = [found for found in past.events_since(since) if found.event.outcome != Outcome.RECOVERED]
+    return overview(summed.verdict, facts, live, ended, history(past.runs(since), told, facts.standings, _ROWS).rows)
+
+
+def overview(verdict: str, facts: Facts, live: Live, ended: Iterable[Outline], newest: Sequence[Row]) -> Overview:
+    """Put the page together; `ended` is what ended of late, newest first, `newest` the last rows, oldest first."""
+    by_place: dict[Place, list[Outline]] = {}
+    for outline in ended:
+        by_place.setdefault((outline.job, outline.operation), []).append(outline)
     now = facts.status.time
-    jobs = tuple(_view(job, by_place.get((job.job, job.operation), []), now) for job in facts.status.jobs)
+    dates = [now.astimezone().date() - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
+    days = [(day, datetime.combine(day, time()).astimezone(UTC)) for day in dates]
+    broken = {(job.job, job.operation) for job in facts.status.broken}
+    jobs = sorted(facts.status.jobs, key=lambda job: (job.job, job.operation) not in broken)
     behind = sorted(live.sources, key=lambda source: (-source.unread, source.job, source.source))
+    alerts = tuple(job for job in jobs if job.alert != "none")
     return Overview(
-        now, verdict, facts, live, jobs, tuple(reversed(rows[-_ROWS:])),
-        alerts=tuple(job for job in facts.status.jobs if job.alert != "none"),
-        sources=tuple(behind[:_SOURCES]), more_sources=max(0, len(behind) - _SOURCES),
+        now, verdict, facts, live,
+        jobs=tuple(_view(job, by_place.get((job.job, job.operation), []), days) for job in jobs[:MANY]),
+        more_jobs=max(0, len(jobs) - MANY),
+        recent=tuple(reversed(newest)),
+        alerts=alerts[:MANY], more_alerts=max(0, len(alerts) - MANY),
+        sources=tuple(behind[:MANY]), more_sources=max(0, len(behind) - MANY),
     )  # fmt: skip
 
 
-def _view(job: JobStatus, rows: Sequence[Row], now: datetime) -> JobView:
-    return JobView(job, tuple(_days(rows, now.astimezone().date())), tuple(rows))
+def _view(job: JobStatus, ended: Sequence[Outline], days: Sequence[tuple[date, datetime]]) -> JobView:
+    return JobView(job, tuple(_days(ended, days)), tuple(reversed(ended)))
 
 
-def _days(rows: Iterable[Row], today: date) -> Iterable[Day]:
-    worst: dict[date, tuple[int, int]] = {}
-    for row in rows:
-        day = row.time.astimezone().date()
-        severity, runs = worst.get(day, (0, 0))
-        worst[day] = max(severity, _severity(row.outcome)), runs + 1
-    for back in range(DAYS - 1, -1, -1):
-        day = today - timedelta(days=back)
-        severity, runs = worst.get(day, (0, 0))
-        yield Day(day, str(_SEVERITY[severity]), runs)
+def _days(ended: Iterable[Outline], days: Sequence[tuple[date, datetime]]) -> Iterable[Day]:
+    """Find the worst of each day; `days` are local dates and when they begin, oldest first."""
+    begins = [begin for _, begin in days]
+    worst, runs = [0] * len(days), [0] * len(days)
+    for outline in ended:
+        at = bisect_right(begins, outline.time) - 1
+        if at >= 0:
+            worst[at] = max(worst[at], _severity(outline.outcome))
+            runs[at] += 1
+    for at, (day, _) in enumerate(days):
+        yield Day(day, str(_SEVERITY[worst[at]]), runs[at])
 
 
 def _severity(outcome: str) -> int:

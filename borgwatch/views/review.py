@@ -11,12 +11,14 @@ import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
 from borgwatch.journal.notes import Recorded, last_words
+from borgwatch.journal.outlines import Outline
 from borgwatch.matching.suspicious import RuleHits, Unclaimed, telling_part
 from borgwatch.model import Event, Outcome
-from borgwatch.runs.run import Run
-from borgwatch.views.history import VERSION, row_of_run
+from borgwatch.views.formats import stamp
+from borgwatch.views.history import VERSION
 from borgwatch.views.status import JobStatus, Status
 
 __all__ = ["USUAL", "Group", "Happened", "Line", "Outlier", "Review", "outliers", "review"]
@@ -113,7 +115,7 @@ def review(
     now_status: Status,
     since: datetime | None,
     events: Sequence[Recorded],
-    recent: Mapping[tuple[str, str], Sequence[Run]],
+    recent: Mapping[tuple[str, str], Sequence[Outline]],
     unclaimed: Iterable[Unclaimed],
     own_rules: Iterable[str],
     hits: Mapping[str, RuleHits],
@@ -169,25 +171,24 @@ def _groups(events: Iterable[Event]) -> tuple[Group, ...]:
     return tuple(sorted(groups, key=lambda group: (-group.count, group.message)))
 
 
-def outliers(runs: Sequence[Run], new: Collection[str]) -> list[Outlier]:
+def outliers(runs: Sequence[Outline], new: Collection[str]) -> list[Outlier]:
     """Find those of the `new` runs (their ids) that took or saved much more or less than the median of fourteen before.
 
     `runs` are of one operation of one job, the newest first; only those that came to an end are compared. What came
     twice in those before is usual as well: a full backup each week among the small ones of each day.
     """
-    rows = [row_of_run(run, {}) for run in runs if run.outcome in (Outcome.SUCCESS, Outcome.WARNING)]
+    ended = [run for run in runs if run.outcome in (Outcome.SUCCESS, Outcome.WARNING)]
     found = []
     for what, (factor, least) in _UNUSUAL.items():
-        values = [(row, value) for row in rows if (value := getattr(row, what)) is not None]
-        for number, (row, value) in enumerate(values):
-            before = [other for _, other in values[number + 1 : number + 1 + USUAL]]
-            if len(before) < _LEAST_USUAL or row.run not in new:
+        values = [(run, value) for run in ended if (value := getattr(run, what)) is not None]
+        for number, (run, value) in enumerate(values):
+            before = [other for _, other in values[number + 1 : number + 1 + USUAL]] if run.run in new else []
+            alike = (other for other in before if not _differs(value, other, factor, least))
+            if len(before) < _LEAST_USUAL or len(list(islice(alike, _USUAL_TOO))) == _USUAL_TOO:
                 continue
             usual = statistics.median(before)
-            if not _differs(value, usual, factor, least):
-                continue
-            if sum(not _differs(value, other, factor, least) for other in before) < _USUAL_TOO:
-                found.append(Outlier(row.job, row.operation, row.time, what, value, usual))
+            if _differs(value, usual, factor, least):
+                found.append(Outlier(run.job, run.operation, run.time, what, value, usual))
     return found
 
 
@@ -200,11 +201,11 @@ def _delivery_trouble(now: Status) -> Iterable[str]:
     if now.service is None:
         yield "borgwatch has not run yet on this journal"
     elif not now.at_work:
-        yield f"borgwatch is not at work: it was last seen at {_stamp(now.service.stopped or now.service.looked)}"
+        yield f"borgwatch is not at work: it was last seen at {stamp(now.service.stopped or now.service.looked)}"
     if delivery is not None and delivery.rung == "none":
-        yield f"nothing can be delivered since {_stamp(delivery.since)}: {delivery.reason}"
+        yield f"nothing can be delivered since {stamp(delivery.since)}: {delivery.reason}"
     elif delivery is not None and delivery.lost is not None and now.time - delivery.lost > _WAITS_LONG and now.at_work:
-        yield f"no session with TrueNAS since {_stamp(delivery.lost)}: {delivery.reason}"
+        yield f"no session with TrueNAS since {stamp(delivery.lost)}: {delivery.reason}"
     late = [
         job for job in now.jobs
         if job.alert == "waiting" and job.alert_time is not None and now.time - job.alert_time > _WAITS_LONG
@@ -223,7 +224,7 @@ def _verdict(
     """Say the whole in one line: what is broken, else what deserves a look, else that all is well."""
     runs = sum(event.outcome != Outcome.MISSED for event in events)
     failed = sum(event.outcome in _TROUBLE for event in events)
-    when = f"since {_stamp(since)}" if since is not None else "in all"
+    when = f"since {stamp(since)}" if since is not None else "in all"
     past = f"{_count(runs, 'run')} {when}, {failed} failed or missing"
     parts = [f"broken now: {', '.join(f'{job.job} {job.operation}' for job in now.broken)}"] if now.broken else []
     parts += ["delivery in trouble"] if delivery else []
@@ -241,7 +242,3 @@ def _verdict(
 def _count(number: int, thing: str) -> str:
     plural = thing.replace("kind of warning", "kinds of warning") if "kind of" in thing else f"{thing}s"
     return f"{number} {thing if number == 1 else plural}"
-
-
-def _stamp(time: datetime) -> str:
-    return f"{time.astimezone():%Y-%m-%d %H:%M}"

@@ -13,9 +13,7 @@ from borgwatch.journal.notes import DeliveryState, RejectedRules, ServiceState, 
 from borgwatch.model import Outcome
 from borgwatch.policy.deadman import Expectation, expected
 from borgwatch.policy.jobs import JobState
-from borgwatch.runs.events import event_of_run
-from borgwatch.runs.run import Run
-from borgwatch.views.history import VERSION, number_of
+from borgwatch.views.history import VERSION, Row
 
 __all__ = ["JobStatus", "Status", "status"]
 
@@ -73,7 +71,7 @@ class Status:
 
 def status(
     jobs: Iterable[JobState],
-    last_runs: Mapping[tuple[str, str], Run],
+    last_runs: Mapping[tuple[str, str], Row],
     standings: Sequence[Standing],
     expectations: Sequence[Expectation],
     service: ServiceState | None,
@@ -102,15 +100,15 @@ def status(
 
 
 def _job_status(
-    state: JobState, run: Run | None, standing: Standing | None, expectation: Expectation | None, now: datetime
+    state: JobState, last: Row | None, standing: Standing | None, expectation: Expectation | None, now: datetime
 ) -> JobStatus:
     due = expectation.due(state.last_success) if expectation is not None else None
-    event = event_of_run(run) if run is not None and run.id == state.run else None
+    told = last if last is not None and last.run == state.run else None
     alert = _alert_state(standing)
     return JobStatus(
         state.job, state.operation, _state(state, due, now), state.last_success, state.last_run, state.last_outcome,
-        duration=number_of(event.fields.get("duration")) if event else None,
-        message=event.message if event else "",
+        duration=told.duration if told else None,
+        message=told.message if told else "",
         failures=state.failures, failing_since=state.failing_since, due=due, alert=alert,
         alert_text=standing.alert.text if standing and alert != "none" else "",
         alert_key=standing.alert.key if standing else "",

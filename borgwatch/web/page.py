@@ -10,9 +10,9 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from borgwatch.cli.tables import ago, safe, seconds, size, stamp
+from borgwatch.journal.outlines import Outline
 from borgwatch.service.heartbeat import Link
-from borgwatch.views.history import Row
+from borgwatch.views.formats import ago, safe, seconds, size, stamp
 from borgwatch.views.overview import Day, Overview, outcomes_of
 from borgwatch.web.drawing import CELL, Chart, cells, chart
 
@@ -102,8 +102,8 @@ def _days_text(days: Sequence[Day]) -> str:
     return ", ".join(f"{count} days {word or 'without a run'}" for word, count in counts.items())
 
 
-def _charts(rows: Sequence[Row]) -> Iterator[tuple[str, Chart, Callable[[float | None], str]]]:
+def _charts(ended: Sequence[Outline]) -> Iterator[tuple[str, Chart, Callable[[float | None], str]]]:
     for title, what, write in _CHARTS:
-        values = [float(value) for row in rows if (value := getattr(row, what)) is not None]
+        values = [float(value) for outline in ended if (value := getattr(outline, what)) is not None]
         if (line := chart(values[-_MOST_POINTS:])) is not None:
             yield title, line, write

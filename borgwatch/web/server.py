@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import timedelta
 from pathlib import Path
 
 import uvicorn
@@ -29,27 +28,24 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from borgwatch.errors import BorgwatchError, ConfigError, JournalError
 from borgwatch.journal.lookback import Lookback
-from borgwatch.model import Outcome
-from borgwatch.runs.run import Run
 from borgwatch.service.heartbeat import Condition, with_state
 from borgwatch.service.live import Live
 from borgwatch.service.login import now
 from borgwatch.views.facts import read_facts
-from borgwatch.views.history import history
 from borgwatch.views.metrics import measure
-from borgwatch.views.overview import DAYS, Overview, overview
-from borgwatch.views.review import USUAL, review
-from borgwatch.web.exposition import CONTENT_TYPE, exposition
+from borgwatch.views.overview import read_overview
+from borgwatch.web.exposition import CONTENT_TYPE, Exposition
 from borgwatch.web.page import page, style
 
-__all__ = ["Server", "is_expected_host", "read_overview"]
+__all__ = ["Server", "is_expected_host"]
 
 _FRESH = 1.0
-"""Seconds for which what was read is shown again."""
+"""Seconds for which what was read is shown again, at least."""
+_SHARE = 10
+"""It is shown again for so many times as long as it took to make: whoever asks and asks takes a tenth of a core."""
 _SWEEP = 30.0
 _MOST_CONNECTIONS = 64
 _KEEP_ALIVE = 5
-_A_WEEK = timedelta(days=7)
 _LOCAL_SUFFIXES = (".local", ".lan", ".home.arpa", ".internal", ".localdomain")
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\s]+)(?::\d{1,5})?\Z")
 _HEADERS = {
@@ -74,27 +70,6 @@ def is_expected_host(host: str, names: tuple[str, ...]) -> bool:
         ipaddress.ip_address(name)
         return True
     return "." not in name or name.endswith(_LOCAL_SUFFIXES) or name in names
-
-
-def read_overview(state: Path, live: Live) -> Overview:
-    """Read what the page shows; raises `JournalError`."""
-    with closing(Lookback.open(state)) as past:
-        facts = read_facts(past, live.expect, now())
-        moment = facts.status.time
-        runs = past.runs(moment - timedelta(days=DAYS))
-        found = past.events_since(moment - timedelta(days=DAYS))
-        recent: dict[tuple[str, str], list[Run]] = {}
-        for run in runs:
-            of_it = recent.setdefault((run.job, run.operation or ""), [])
-            if run.outcome is not None and len(of_it) < 2 * USUAL:
-                of_it.append(run)
-        since = moment - _A_WEEK
-        summed = review(
-            facts.status, since, [one for one in found if one.event.time >= since], recent, past.unclaimed(),
-            live.own_rules, facts.hits,
-        )  # fmt: skip
-        rows = history(runs, [one for one in found if one.event.outcome != Outcome.RECOVERED], facts.standings).rows
-        return overview(summed.verdict, facts, live, rows)
 
 
 class _Guard:
@@ -152,6 +127,7 @@ class Server:
         self._live = live
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="page")
         self._kept: dict[str, tuple[float, bytes]] = {}
+        self._exposition = Exposition()
         self._lock = asyncio.Lock()
         routes = [
             Route("/", self._page),
@@ -195,7 +171,7 @@ class Server:
         return listening
 
     async def _page(self, _: Request) -> Response:
-        return await self._answer("page", lambda live: page(read_overview(self._state, live)).encode(), "text/html")
+        return await self._answer("page", self._written, "text/html")
 
     async def _metrics(self, _: Request) -> Response:
         return await self._answer("metrics", self._exposed, CONTENT_TYPE)
@@ -217,9 +193,15 @@ class Server:
         code = 200 if is_well(health.condition) else 503
         return Response(body, code, media_type="application/json", headers=_HEADERS)
 
+    def _written(self, live: Live) -> bytes:
+        with closing(Lookback.open(self._state)) as past:
+            shown = read_overview(past, live, now())
+        return page(shown).encode()
+
     def _exposed(self, live: Live) -> bytes:
         with closing(Lookback.open(self._state)) as past:
-            return exposition(measure(read_facts(past, live.expect, now()), live))
+            samples = measure(read_facts(past, live.expect, now()), live)
+        return self._exposition.write(samples)
 
     async def _answer(self, name: str, make: Callable[[Live], bytes], kind: str) -> Response:
         try:
@@ -231,9 +213,10 @@ class Server:
     async def _recent(self, name: str, make: Callable[[Live], bytes]) -> bytes:
         """Make an answer, or give the one that was made a moment ago."""
         async with self._lock:
-            made, body = self._kept.get(name, (-_FRESH, b""))
-            if time.monotonic() - made >= _FRESH:
-                live = self._live()
-                body = await asyncio.get_running_loop().run_in_executor(self._thread, make, live)
-                self._kept[name] = time.monotonic(), body
+            until, body = self._kept.get(name, (0.0, b""))
+            begun = time.monotonic()
+            if begun >= until:
+                body = await asyncio.get_running_loop().run_in_executor(self._thread, make, self._live())
+                made = time.monotonic()
+                self._kept[name] = made + max(_FRESH, _SHARE * (made - begun)), body
             return body

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from borgwatch.cli.review import proposal
-from borgwatch.cli.tables import safe
 from borgwatch.judge import Judge, Judged, SourceRole
 from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
 from borgwatch.matching.suspicious import Unclaimed, telling_part
 from borgwatch.model import Line, Position
 from borgwatch.runs.machine import Limits
+from borgwatch.views.formats import safe
 
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,11 +13,14 @@ import pytest
 import yaml
 
 from borgwatch.journal.lookback import Lookback
+from borgwatch.journal.store import Change, Journal
+from borgwatch.matching.suspicious import RuleHits
 from borgwatch.policy.deadman import Expectation
+from borgwatch.policy.jobs import JobState
 from borgwatch.service.heartbeat import Condition, Health, Link, TrueNASState
 from borgwatch.service.live import Live, SourceState
 from borgwatch.views.facts import read_facts
-from borgwatch.views.metrics import METRICS, Samples, measure
+from borgwatch.views.metrics import MANY, METRICS, Samples, measure
 from tests.bench.history import make_year
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -57,6 +61,28 @@ def test_the_values_are_those_of_the_journal_and_of_the_service(tmp_path: Path) 
     assert (("host-4", "backup", "success"), 1.0) in samples["borgwatch_last_run_outcome"]
     success = dict(samples["borgwatch_last_success_timestamp_seconds"])["host-4", "backup"]
     assert dict(samples["borgwatch_due_timestamp_seconds"])["host-4", "backup"] == success + 26 * 3600
+
+
+def test_names_that_are_the_same_as_labels_are_one_series(tmp_path: Path) -> None:
+    """Prometheus refuses a whole scrape that has a series twice; what is left out is counted."""
+    jobs = [JobState(name, "backup", "success", NOW, NOW) for name in ("a\u202eb", "a\u202db", "x" * 300, "x" * 301)]
+    with closing(Journal.open(tmp_path)) as journal:
+        journal.commit(Change(jobs=jobs, hits={"r\x01": RuleHits(1, NOW), "r\x02": RuleHits(2, NOW)}))
+        live = replace(LIVE, sources=tuple(SourceState(str(at), job.job, 1) for at, job in enumerate(jobs)))
+        samples = measure(read_facts(journal, (), NOW), live)
+    for name, values in samples.items():
+        assert len(dict(values)) == len(values), name
+    assert samples["borgwatch_omitted_series"] == [((), 3)]
+    assert [value for _, value in samples["borgwatch_source_unread_bytes"]] == [2, 2]
+
+
+def test_the_number_of_series_is_bounded(tmp_path: Path) -> None:
+    jobs = [JobState(f"job-{number}", "backup", "success", NOW, NOW) for number in range(MANY + 20)]
+    with closing(Journal.open(tmp_path)) as journal:
+        journal.commit(Change(jobs=jobs))
+        samples = measure(read_facts(journal, (), NOW), LIVE)
+    assert len(samples["borgwatch_last_success_timestamp_seconds"]) == MANY
+    assert samples["borgwatch_omitted_series"] == [((), 20)]
 
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from borgwatch.journal.notes import DeliveryState, Recorded, RejectedRules, ServiceState, Standing
+from borgwatch.journal.outlines import Outline
+from borgwatch.journal.store import Change, Journal
 from borgwatch.matching.suspicious import RuleHits, Unclaimed
 from borgwatch.model import Alert, Event, Level, Outcome
 from borgwatch.policy.deadman import Expectation
 from borgwatch.policy.jobs import JobState
 from borgwatch.runs.events import event_of_run
 from borgwatch.runs.run import Evidence, Run
-from borgwatch.views.history import history
+from borgwatch.views.history import history, row_of_run
 from borgwatch.views.review import Review, outliers, review
 from borgwatch.views.status import Status, status
 
@@ -57,6 +61,13 @@ def standing(event: Event, *, done: bool = True, shown: bool = True, raised: boo
     return Standing(alert, done, shown)
 
 
+def outlined(runs: Iterable[Run]) -> list[Outline]:
+    """What the journal tells of runs in outline, the newest first."""
+    with closing(Journal(":memory:")) as journal:
+        journal.commit(Change(runs=runs))
+        return journal.outlines(NOW - 1000 * DAY)
+
+
 # -- history -----------------------------------------------------------------------------------------------------------
 
 
@@ -91,7 +102,7 @@ def status_of(
     service: ServiceState | None = AT_WORK, delivery: DeliveryState | None = ALERTS,
     rejected: RejectedRules | None = None,
 ) -> Status:  # fmt: skip
-    runs = {(last.job, "backup"): last} if last else {}
+    runs = {(last.job, "backup"): row_of_run(last, {})} if last else {}
     return status(states, runs, standings, DAILY, service, delivery, rejected, NOW)
 
 
@@ -155,7 +166,7 @@ def reviewed(
     runs: tuple[Run, ...] = (), lines: tuple[Unclaimed, ...] = (), rules: tuple[str, ...] = (),
     hits: dict[str, RuleHits] | None = None,
 ) -> Review:  # fmt: skip
-    return review(now or status_of(GOOD), since, events, {("nas", "backup"): runs}, lines, rules, hits or {})
+    return review(now or status_of(GOOD), since, events, {("nas", "backup"): outlined(runs)}, lines, rules, hits or {})
 
 
 def test_where_nothing_is_wrong_the_verdict_says_so() -> None:
@@ -213,7 +224,7 @@ def test_rule_files_that_are_not_in_force_are_for_a_person_to_mend() -> None:
 )  # fmt: skip
 def test_a_run_unlike_those_before_it_stands_out(newest: Run, what: str) -> None:
     before = [run(day, seconds=600 + day, deduplicated_size=10**9) for day in range(1, 16)]
-    (found,) = outliers([newest, *before], {"r0"})
+    (found,) = outliers(outlined([newest, *before]), {"r0"})
     assert (found.what, found.time) == (what, newest.ended)
 
 
@@ -232,7 +243,7 @@ def test_a_run_unlike_those_before_it_stands_out(newest: Run, what: str) -> None
     ],
 )
 def test_what_is_within_the_usual_does_not_stand_out(runs: list[Run]) -> None:
-    assert outliers(runs, {"r0"}) == []
+    assert outliers(outlined(runs), {"r0"}) == []
 
 
 def test_a_run_that_was_read_late_stands_out_in_the_next_review() -> None:

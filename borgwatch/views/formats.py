@@ -1,0 +1,50 @@
+"""How times, spans, sizes and words of logs are written for people, on a terminal and on the page alike. Pure.
+
+Whatever comes from a log is masked and made harmless here (`safe`): no control character, no colour code and no
+mark that turns the direction of text is left.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from borgwatch.matching.templates import one_line
+from borgwatch.redact import redact
+from borgwatch.runs.events import human_bytes, human_seconds, human_span
+
+__all__ = ["ago", "safe", "seconds", "size", "stamp"]
+
+_MOST = 300
+
+
+def safe(text: object, limit: int = _MOST) -> str:
+    """Make text from anywhere fit for one line or cell."""
+    return one_line(redact(str(text)), limit)
+
+
+def stamp(time: datetime | None) -> str:
+    """Write a time as the clock on the wall shows it; with its offset where the clock shows that time twice."""
+    if time is None:
+        return "-"
+    local = time.astimezone()
+    naive = local.replace(tzinfo=None)
+    first, second = (naive.replace(fold=fold).astimezone().utcoffset() for fold in (0, 1))
+    return f"{local:%Y-%m-%d %H:%M}" if first == second else local.isoformat(" ", "minutes")
+
+
+def ago(time: datetime, now: datetime) -> str:
+    """Say how long ago (or ahead) a time is."""
+    span = human_span(abs(now - time)) if abs(now - time) >= timedelta(seconds=1) else "no time"
+    return f"{span} ago" if time <= now else f"in {span}"
+
+
+def seconds(value: float | None) -> str:
+    """Write a duration: short ones in seconds, long ones in their two largest units."""
+    if value is None:
+        return "-"
+    return human_seconds(value) if value < 600 else human_span(timedelta(seconds=value))  # noqa: PLR2004 - ten minutes
+
+
+def size(value: float | None) -> str:
+    """Write a size."""
+    return human_bytes(value) if value is not None else "-"
