@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from borgwatch.sources.disk import UnsettledError
+from borgwatch.model import Position
+from borgwatch.sources.disk import Content, UnsettledError
 from borgwatch.sources.problems import Problem
+from borgwatch.sources.trace import holds
 
 from .world import LINGER, SETTLE, World, append
 
@@ -83,6 +85,20 @@ def test_01_a_line_that_comes_in_pieces_is_one_line(world: World) -> None:
     assert world.catch_up() == [b"two, still two", b"three"]
 
 
+def test_01_each_piece_of_a_line_gives_it_as_long_again(world: World) -> None:
+    """A slow writer is waited for from its last piece on, not from its first."""
+    log = world.file("a.log", "o")
+    for _ in range(3):
+        assert world.catch_up() == []
+        world.wait(SETTLE - 1)
+        append(log, "o")
+        assert world.catch_up() == []
+        world.wait(SETTLE - 1)
+    append(log, "\n")
+
+    assert world.catch_up() == [b"oooo"]
+
+
 def test_02_a_last_line_without_its_end_is_taken_after_a_while_and_once(world: World) -> None:
     log = world.file("a.log", "one\nFinished")
     assert world.catch_up() == [b"one"]
@@ -97,13 +113,16 @@ def test_02_a_last_line_without_its_end_is_taken_after_a_while_and_once(world: W
     assert world.catch_up() == [b"", b"next"]
 
 
-def test_02_the_late_end_of_a_line_makes_no_second_line_after_a_restart_either(world: World) -> None:
-    log = world.file("a.log", "Finished\r")
+@pytest.mark.parametrize(("line", "late"), [("Finished\r", "\n"), ("Finished", "\r\n"), ("Finished", "\n")])
+def test_02_the_late_end_of_a_line_makes_no_second_line_after_a_restart_either(
+    world: World, line: str, late: str
+) -> None:
+    log = world.file("a.log", line)
     world.catch_up()
     world.wait(SETTLE)
     assert world.catch_up() == [b"Finished"]
     world.restart()
-    append(log, "\nnext\n")
+    append(log, f"{late}next\n")
 
     assert world.catch_up() == [b"next"]
 
@@ -139,6 +158,24 @@ def test_03_a_writer_that_keeps_the_old_file_for_hours_is_still_heard(world: Wor
     append(old, "backup failed\n")
 
     assert world.catch_up() == [b"backup failed"]
+
+
+@pytest.mark.parametrize("seen", [False, True], ids=["at once", "after a look"])
+def test_03_the_new_file_waits_until_the_old_one_is_read(world: World, *, seen: bool) -> None:
+    """However little is read at once: what a run said last must not come before what it said first."""
+    world.max_line = 20
+    world.restart()
+    log = world.file("a.log", "0\n")
+    world.catch_up()
+    append(log, "".join(f"{number}\n" for number in range(1, 60)))
+    rotate(log)
+    if seen:
+        world.file("a.log", "")
+        world.look(budget=22)
+    world.file("a.log", "60\n")
+    world.catch_up(budget=22)
+
+    assert [int(line.data) for line in world.lines] == list(range(61))
 
 
 def test_03_the_old_file_is_read_before_the_new_one_comes(world: World) -> None:
@@ -333,6 +370,26 @@ def test_05_what_was_unread_is_read_from_the_copy(world: World, *, stopped: bool
     assert world.catch_up() == [b"two", b"three is longer than all before"]
 
 
+def test_05_a_file_that_is_truncated_between_its_proof_and_the_read_starts_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written anew at once, so that neither its size nor its inode tells; the proof is read once more."""
+    log = world.file("a.log", "one\ntwo\n")
+    world.catch_up()
+    append(log, "lost with the truncation\n")
+
+    def holds_no_longer(file: Content, position: Position) -> bool:
+        held = holds(file, position)
+        log.write_text("three is longer than\nall that was there before\n")
+        return held
+
+    with monkeypatch.context() as moment:
+        moment.setattr("borgwatch.sources.follow.holds", holds_no_longer)
+        assert world.look().more
+
+    assert world.catch_up() == [b"three is longer than", b"all that was there before"]
+
+
 def test_06_a_file_emptied_at_the_start_of_each_run_starts_over(world: World) -> None:
     log = world.file("a.log")
     for run in range(3):
@@ -360,7 +417,11 @@ def test_06_a_file_replaced_by_another_starts_over(world: World) -> None:
     assert world.catch_up() == [b"six", b"ten"]
 
 
-def test_06_a_file_replaced_by_a_longer_copy_of_itself_goes_on(world: World) -> None:
+@pytest.mark.parametrize("searched", [8 << 20, 1], ids=["small", "too large to be searched"])
+def test_06_a_file_replaced_by_a_longer_copy_of_itself_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch, searched: int
+) -> None:
+    monkeypatch.setattr("borgwatch.sources.trace.MAX_SEARCHED", searched)
     log = world.file("a.log", "one\ntwo\n")
     world.catch_up()
     rewrite(log, "one\ntwo\nthree\n")
