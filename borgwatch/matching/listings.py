@@ -24,6 +24,7 @@ DEEPEST = 7
 _JSON_BETWEEN = '", "path": "'
 _TEXT = re.compile(r"\^\w \(\?P<path>\(\[\^ \]\*/\|/\)\.\*\)\$")
 _ODD = r"\"\\=\r"  # may end the name, spell a character, or belong to what is masked as a secret
+_MASKED = r"'[^/\n]*:"  # as may this: what is masked may hold slashes, and lies higher without them
 
 
 def higher_than(rule: Rule, need: str, depth: int | None) -> str:
@@ -33,10 +34,10 @@ def higher_than(rule: Rule, need: str, depth: int | None) -> str:
         return need
     name = rf"[^/{_ODD}\n]*(?:/+[^/{_ODD}\n]+){{0,{depth - 1}}}/*[{_ODD}\n]"
     if _is_text(rule):
-        odd = rf"[^{_ODD}\n]*(?:[\"\\=]|\r[^\n])"
+        odd = rf"[^{_ODD}\n]*(?:[\"\\=]|{_MASKED}|\r[^\n])"
         return f"{need}(?:{name}|{odd})"
     if mentions(rule.when, ("path",)):
-        odd = rf"[^{_ODD}\n]*(?:[\\=\r\n]|\"(?:[^}}]|}}(?:[^\r\n]|\r[^\n])))"
+        odd = rf"[^{_ODD}\n]*(?:[\\=\r\n]|{_MASKED}|\"(?:[^}}]|}}(?:[^\r\n]|\r[^\n])))"
         return f"{need}(?:{_unlike(_JSON_BETWEEN)}|{_JSON_BETWEEN}(?:{name}|{odd}))"
     return need
 

@@ -119,13 +119,11 @@ class Predecessors:
     def read(self, source: str, look: Look) -> bool:
         """Read the rotated files of a source; tell whether they have nothing more to give for now."""
         restless = [key for key in look.predecessors(source) if not self._stands_still(key, look)]
-        for key in restless:
-            self._locate(key, look)
+        at_hand = {key for key in restless if self._locate(key, look)}
         for key in look.predecessors(source)[:-_MAX_PREDECESSORS]:
             if key not in restless:
                 self._release_if_complete(key, look)
-        restless = [key for key in look.predecessors(source) if key in restless]
-        return all(self._read_one(key, look) for key in restless)
+        return all(self._read_one(key, look) for key in look.predecessors(source) if key in at_hand)
 
     def _stands_still(self, key: str, look: Look) -> bool:
         try:
@@ -133,22 +131,28 @@ class Predecessors:
         except (OSError, RefusedError):
             return False  # reading it will say why
 
-    def _locate(self, key: str, look: Look) -> None:
-        """Find a predecessor under the name that it has now; forget it if it is gone."""
+    def _locate(self, key: str, look: Look) -> bool:
+        """Find a predecessor under the name that it has now; forget it if it is gone.
+
+        Where its file system is away, it is neither found nor gone. That cannot be if the live file is there: then the
+        file system merely has another device number than before, as after a reboot.
+        """
         followed = look.states[key]
         position = followed.position
         stamp = stamp_at(followed.path)
         if stamp and stamp.identity == (position.device, position.inode):
-            return
+            return True
         live = self._path_of(followed.source)
         _, find = look.tracer.whereabouts(live, position)
         if find:
             position = replace(position, device=find.stamp.device, inode=find.stamp.inode)
             look.put(key, replace(followed, path=find.path, position=position))
-        elif is_deleted(live, position.device):
+            return True
+        if is_deleted(live, position.device) or stamp_at(live):
             if followed.stamp is None or followed.unread > 0:
                 self._ledger.note(followed.source, f"{followed.path} was removed before it was read to its end")
             look.drop(key)
+        return False
 
     def _read_one(self, key: str, look: Look) -> bool:
         followed = look.states[key]

@@ -227,6 +227,9 @@ class Tree:
             for where in [where for where in self._troubled if where not in new and not self._states.knows(where)]:
                 self._ledger.fine(where)
             self._troubled.clear()
+        if self._turn in new:  # all that is known had its turn
+            turn = new.index(self._turn)
+            return [*new[turn:], *known, *new[:turn]]
         return [*known[turn:], *known[:turn], *new]
 
     def _unknown(self) -> list[str]:

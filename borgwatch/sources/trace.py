@@ -109,6 +109,9 @@ class Tracer:
         for find in self.generations(live):
             if self.copied_here(live, find, position):
                 return Whereabouts.COPIED, find
+        for find in self.generations(live):
+            if self._is_renumbered(find, position):
+                return Whereabouts.MOVED, find
         return Whereabouts.NOWHERE, None
 
     def younger(self, live: str, than: Find | None, since_ns: int, followed: Container[tuple[int, int]]) -> list[Find]:
@@ -168,6 +171,12 @@ class Tracer:
         if find.stamp.size == position.offset and find.stamp.changed_ns != proof.changed_ns:
             return False
         return self._holds_at(find, position)
+
+    @staticmethod
+    def _is_renumbered(find: Find, position: Position) -> bool:
+        """Tell a file of which nothing was read, on a file system that has another device number since a reboot."""
+        is_other = find.stamp.device != position.device and not is_compressed(find.path)
+        return position.offset == 0 and is_other and find.stamp.inode == position.inode
 
     def copied_here(self, live: str, find: Find, position: Position) -> bool:
         """Tell whether a rotated file with another inode holds what was read, as it is or compressed."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -16,8 +17,11 @@ from borgwatch.matching.candidates import Candidates
 from borgwatch.matching.load import load_rules, parse_pack
 from borgwatch.matching.matcher import Matcher
 from borgwatch.matching.rules import Rule
+from borgwatch.matching.templates import one_line
 from borgwatch.model import Line
+from borgwatch.redact import redact
 from borgwatch.runs.machine import Limits
+from borgwatch.runs.run import depth_of
 
 from .writing import borg_lines, line_of, lines, rules
 
@@ -181,6 +185,40 @@ def test_the_last_name_before_another_run_begins_is_chosen() -> None:
     judge, candidates = shipped()
 
     assert judged(judge, whole(log)) == judged(judge, chosen(candidates, log, []))
+
+
+def listed(path: str, status: str, *, escaped: bool) -> bytes:
+    """A line of a listing in JSON; what is no ASCII may be spelt as escapes."""
+    return json.dumps({"type": "file_status", "status": status, "path": path}, ensure_ascii=escaped).encode()
+
+
+@pytest.mark.parametrize("escaped", [False, True])
+@pytest.mark.parametrize(
+    ("before", "higher"),
+    [
+        (6, "/mnt/a/TOKEN=/b/c/d/e/f/g"),
+        (6, "/mnt/a/PASSWORD':/b/c/d/e/f/g"),
+        (6, "/mnt/a/PASSWORD'\N{NO-BREAK SPACE}: /b/c/d/e/f/g"),
+        (9, "/" + "/".join(["n" * 255] * 14)),
+    ],
+    ids=["assigned", "said", "spaced", "cut"],
+)
+def test_a_directory_lies_as_high_as_it_is_shown(before: int, higher: str, *, escaped: bool) -> None:
+    """Masked as a secret, or cut for its length, it may lie higher than the bytes of its line say."""
+    deep = "/".join(["/mnt", *"abcdefghi"[: before - 1]])
+    log = [
+        b'Creating archive at "/r::a"',
+        listed(f"{deep}/file", "A", escaped=escaped),
+        listed(deep, "d", escaped=escaped),
+    ]
+    log += [listed(f"{deep}/{number}", "A", escaped=escaped) for number in range(30)]
+    log += [listed(higher, "d", escaped=escaped), listed(f"{deep}/i/j/k", "A", escaped=escaped)]
+    judge, candidates = shipped()
+    all_of_it = judged(judge, whole(log))
+
+    assert [run.top for run in all_of_it.runs] == [depth_of(redact(one_line(higher)))]
+    assert depth_of(redact(one_line(higher))) < before < depth_of(higher)
+    assert all_of_it == judged(judge, chosen(candidates, log, []))
 
 
 def test_a_line_that_was_foreseen_is_judged_as_if_it_were_not() -> None:

@@ -7,13 +7,18 @@ import os
 import shutil
 import socket
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from borgwatch.sources.disk import UnsettledError
+from borgwatch.model import Position
+from borgwatch.sources.disk import Content, UnsettledError
 from borgwatch.sources.problems import Problem
+from borgwatch.sources.trace import holds
 
 from .world import LINGER, SETTLE, World, append
+
+SECOND_DEVICE = Path("/dev/shm")  # noqa: S108 - a directory of our own is made in it
 
 
 def rotate(live: Path, keep: int = 9) -> Path:
@@ -83,6 +88,21 @@ def test_01_a_line_that_comes_in_pieces_is_one_line(world: World) -> None:
     assert world.catch_up() == [b"two, still two", b"three"]
 
 
+def test_01_each_piece_of_a_line_gives_it_as_long_again(world: World) -> None:
+    """A slow writer is waited for from its last piece on, not from its first."""
+    log = world.file("a.log", "o")
+    for _ in range(3):
+        assert world.catch_up() == []
+        world.wait(SETTLE - 1)
+        append(log, "o")
+        assert world.catch_up() == []
+        world.wait(SETTLE - 1)
+    assert world.catch_up() == []
+    append(log, "\n")
+
+    assert world.catch_up() == [b"oooo"]
+
+
 def test_02_a_last_line_without_its_end_is_taken_after_a_while_and_once(world: World) -> None:
     log = world.file("a.log", "one\nFinished")
     assert world.catch_up() == [b"one"]
@@ -97,13 +117,16 @@ def test_02_a_last_line_without_its_end_is_taken_after_a_while_and_once(world: W
     assert world.catch_up() == [b"", b"next"]
 
 
-def test_02_the_late_end_of_a_line_makes_no_second_line_after_a_restart_either(world: World) -> None:
-    log = world.file("a.log", "Finished\r")
+@pytest.mark.parametrize(("line", "late"), [("Finished\r", "\n"), ("Finished", "\r\n"), ("Finished", "\n")])
+def test_02_the_late_end_of_a_line_makes_no_second_line_after_a_restart_either(
+    world: World, line: str, late: str
+) -> None:
+    log = world.file("a.log", line)
     world.catch_up()
     world.wait(SETTLE)
     assert world.catch_up() == [b"Finished"]
     world.restart()
-    append(log, "\nnext\n")
+    append(log, f"{late}next\n")
 
     assert world.catch_up() == [b"next"]
 
@@ -139,6 +162,25 @@ def test_03_a_writer_that_keeps_the_old_file_for_hours_is_still_heard(world: Wor
     append(old, "backup failed\n")
 
     assert world.catch_up() == [b"backup failed"]
+
+
+@pytest.mark.parametrize("looks", [0, 1])
+def test_03_the_new_file_waits_until_the_old_one_is_read(world: World, looks: int) -> None:
+    """However little of each file is read at once: what a run said last must not come before what it said first."""
+    world.max_line = 20
+    world.restart()
+    log = world.file("a.log", "0\n")
+    other = world.file("b.log", "")
+    world.catch_up()
+    append(other, "x\n" * 500)
+    append(log, "".join(f"{number}\n" for number in range(1, 60)))
+    rotate(log)
+    for _ in range(looks):
+        world.look(budget=100)
+    world.file("a.log", "60\n")
+    world.catch_up(budget=100)
+
+    assert [int(line.data) for line in world.lines if line.source == "watch/a.log"] == list(range(61))
 
 
 def test_03_the_old_file_is_read_before_the_new_one_comes(world: World) -> None:
@@ -333,6 +375,26 @@ def test_05_what_was_unread_is_read_from_the_copy(world: World, *, stopped: bool
     assert world.catch_up() == [b"two", b"three is longer than all before"]
 
 
+def test_05_a_file_that_is_truncated_between_its_proof_and_the_read_starts_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written anew at once, so that neither its size nor its inode tells; the proof is read once more."""
+    log = world.file("a.log", "one\ntwo\n")
+    world.catch_up()
+    append(log, "lost with the truncation\n")
+
+    def holds_no_longer(file: Content, position: Position) -> bool:
+        held = holds(file, position)
+        log.write_text("three is longer than\nall that was there before\n")
+        return held
+
+    with monkeypatch.context() as moment:
+        moment.setattr("borgwatch.sources.follow.holds", holds_no_longer)
+        assert world.look().more
+
+    assert world.catch_up() == [b"three is longer than", b"all that was there before"]
+
+
 def test_06_a_file_emptied_at_the_start_of_each_run_starts_over(world: World) -> None:
     log = world.file("a.log")
     for run in range(3):
@@ -360,7 +422,11 @@ def test_06_a_file_replaced_by_another_starts_over(world: World) -> None:
     assert world.catch_up() == [b"six", b"ten"]
 
 
-def test_06_a_file_replaced_by_a_longer_copy_of_itself_goes_on(world: World) -> None:
+@pytest.mark.parametrize("searched", [8 << 20, 1], ids=["small", "too large to be searched"])
+def test_06_a_file_replaced_by_a_longer_copy_of_itself_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch, searched: int
+) -> None:
+    monkeypatch.setattr("borgwatch.sources.trace.MAX_SEARCHED", searched)
     log = world.file("a.log", "one\ntwo\n")
     world.catch_up()
     rewrite(log, "one\ntwo\nthree\n")
@@ -387,6 +453,58 @@ def test_06_inodes_that_alternate_with_equal_sizes_are_told_apart(world: World) 
         kept = [*kept, f"run {run}\n"][-5:]
         rewrite(log, "".join(kept))
         assert world.catch_up() == [b"run %d" % run]
+
+
+def test_06_a_file_system_with_another_device_number_holds_the_same_files(world: World) -> None:
+    """As many have after each reboot: of what is followed, nothing is read again, nothing is missed."""
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    append(log, "two\n")
+    old = rotate(log)
+    world.file("a.log", "three\n")
+    world.catch_up()
+    world.reboot()
+    append(old, "late\n")
+    append(log, "four\n")
+
+    assert world.catch_up() == [b"late", b"four"]
+
+
+def test_06_a_predecessor_that_is_removed_while_the_device_number_changes_is_gone(world: World) -> None:
+    """The live file is there: so the file system is not away."""
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    old = rotate(log)
+    world.file("a.log", "two\n")
+    world.catch_up()
+    old.unlink()
+    world.reboot()
+    append(log, "three\n")
+
+    assert world.catch_up() == [b"three"]
+    assert set(world.positions) == {"watch/a.log"}
+
+
+@pytest.mark.parametrize("rotations", [0, 1])
+def test_06_files_that_were_found_and_not_read_are_found_under_another_device_number(
+    world: World, rotations: int
+) -> None:
+    world.max_line = 20
+    world.restart()
+    log = world.file("a.log", "0\n")
+    world.catch_up()
+    append(log, "x\n" * 50)
+    for number in (1, 2):
+        rotate(log)
+        world.file("a.log", f"{number}\n")
+    world.look(budget=22)
+    for number in range(3, 3 + rotations):
+        rotate(log)
+        world.file("a.log", f"{number}\n")
+    world.reboot()
+
+    assert [line for line in world.catch_up() if line != b"x"] == [b"1", b"2", b"3"][: 2 + rotations]
+    assert len(world.lines) == 53 + rotations
 
 
 # --- 7: rewritten without its oldest lines --------------------------------------------------------------------------
@@ -469,6 +587,28 @@ def test_08_a_file_system_that_is_away_for_a_while_is_not_read_again(
     assert world.catch_up() == [b"two"]
 
 
+@pytest.mark.skipif(not SECOND_DEVICE.is_dir(), reason="needs a second file system")
+def test_08_what_is_not_on_the_file_system_above_it_is_not_taken_for_deleted(world: World, tmp_path: Path) -> None:
+    """A mounted directory that is away leaves what lies below: here a link that leads to another device."""
+    with TemporaryDirectory(dir=SECOND_DEVICE) as mounted:
+        if Path(mounted).stat().st_dev == tmp_path.stat().st_dev:
+            pytest.skip("there is but one device")
+        world.file("borg").symlink_to(mounted)
+        log = world.file("borg/a.log", "one\n")
+        rotate(log)
+        world.file("borg/a.log", "two\n")
+        assert world.catch_up() == [b"two"]
+        world.file("borg").unlink()
+        for _ in range(2):
+            world.wait(LINGER)
+            world.catch_up()
+            world.restart()
+        world.file("borg").symlink_to(mounted)
+        append(log, "three\n")
+
+        assert world.catch_up() == [b"three"]
+
+
 def test_08_a_directory_that_is_missing_at_start_may_appear_later(world: World) -> None:
     world.root.rmdir()
     world.restart()
@@ -498,6 +638,7 @@ def test_08_a_file_with_several_names_is_followed_once_by_its_own(world: World) 
     world.file("borg/zz.log").hardlink_to(log)
     world.file("loop").symlink_to(world.root)
     assert world.catch_up() == [b"one"]
+    assert set(world.tree.scan()) == {"watch/borg/run.log", "watch/borg/zz.log", "watch/a-link.log"}
     append(log, "two\n")
     world.restart()
 
@@ -562,20 +703,16 @@ def test_09_a_flood_in_one_file_does_not_starve_the_others(world: World) -> None
 
 
 def test_09_every_file_has_its_turn_whatever_the_budget(world: World) -> None:
+    """Also beside one that is written faster than it is read."""
     world.max_line = 20
     world.restart()
     for name in "abcdef":
         world.file(f"{name}.log", "x\n" * 50)
-    first = world.tree.read(budget=22)
-    world.commit(first)
-    seen = {line.source for line in first.lines}
-    while len(seen) < 6:
-        batch = world.look(budget=22)
-        assert batch.more
-        seen |= {line.source for line in batch.lines}
-    world.catch_up(budget=22)
+    for _ in range(20):
+        append(world.root / "a.log", "x\n" * 50)
+        assert world.look(budget=22).more
 
-    assert len(world.lines) == 300
+    assert {line.source for line in world.lines} == {f"watch/{name}.log" for name in "abcdef"}
 
 
 def test_10_what_was_there_at_the_first_start_is_past(world: World) -> None:

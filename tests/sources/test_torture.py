@@ -178,6 +178,7 @@ def torture(world: World, dice: random.Random, count: Script, date: Script, hist
         (lambda: world.look(budget=1), 3),
         (lambda: world.tree.read(budget=dice.choice([1, 1 << 20])), 3),
         (world.restart, 2),
+        (world.reboot, 1),
     ]
     doings, weights = [doing for doing, _ in chances], [weight for _, weight in chances]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,7 @@ from borgwatch.sources.tail import Batch, Tree
 BUDGET = 4 * 1024 * 1024
 LINGER = 60.0
 SETTLE = 5.0
+_MANY_LOOKS = 5000
 
 
 @dataclass
@@ -58,6 +59,13 @@ class World:
         )
         self.tree.restore(self.positions)
 
+    def reboot(self) -> None:
+        """Start anew on a machine that has given the file system another device number."""
+        self.positions = {
+            key: replace(position, device=position.device + 1) for key, position in self.positions.items()
+        }
+        self.restart()
+
     def look(self, budget: int = BUDGET) -> Batch:
         """Read one batch and commit it."""
         batch = self.tree.read(budget)
@@ -78,8 +86,11 @@ class World:
     def catch_up(self, budget: int = BUDGET) -> list[bytes]:
         """Read until there is nothing more to read at once; return the lines of it."""
         before = len(self.lines)
-        while self.look(budget).more:
-            pass
+        for _ in range(_MANY_LOOKS):
+            if not self.look(budget).more:
+                break
+        else:
+            raise AssertionError("the reader never comes to rest")
         return [line.data for line in self.lines[before:]]
 
     def wait(self, seconds: float) -> None:
