@@ -130,7 +130,10 @@ def test_the_index_names_every_version() -> None:
         "borgmatic-2.1.10",
         "cron-script-borg-1.4.5",
         "docker-borg-client-0.6.2",
+        "docker-borg-client-0.9",
         "docker-json-file",
+        "vorta-0.10.3",
+        "vorta-0.11.6",
     }
 
 

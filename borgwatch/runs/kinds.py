@@ -105,7 +105,8 @@ def _is_over(run: Run, signal: Signal) -> bool:
         return EARLY in signal.captured
     if run.last_word == FAILED:
         is_early = EARLY in signal.captured and signal.outcome is not Outcome.FAILURE
-        return is_early or (run.operation is None and signal.operation is not None)
+        names_one = signal.operation is not None or LIKELY in signal.captured
+        return is_early or signal.outcome is Outcome.SUCCESS or (run.operation is None and names_one)
     return False
 
 

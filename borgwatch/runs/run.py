@@ -22,8 +22,8 @@ ITEM, LISTED, STAGE, DRY_RUN, LIKELY = "_item", "_listed", "_stage", "_dry_run",
 EARLY, LAST_WORD, WHOLE = "_early", "_last_word", "_whole"
 """What a rule may capture for the run itself: a name in a listing in text, a directory that a listing closed, how far
 Borg is, that nothing is really done (or `MAYBE`), the operation where no line names one; that a line comes before a
-command is done, that it is the last word of a command but for a closing line (`COMPLETE` or `FAILED`), that it speaks
-of the whole script."""
+command is done, that it is the last word of a command but for a closing line (`COMPLETE` or `FAILED`; any other word
+takes that back), that it speaks of the whole script."""
 COMPLETE, FAILED = "complete", "failed"
 COMPACTING, MAYBE_COMPACTING, FINISHED = "compacting", "maybe compacting", "finished"
 """Stages: segments are being compacted (in text, only a listing that broke off makes sure that it is not the backup
