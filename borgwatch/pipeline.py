@@ -28,9 +28,9 @@ from borgwatch.sources.tail import Batch
 
 __all__ = ["Pipeline", "Plan", "Source", "Step"]
 
-LEAST_BUDGET, MOST_BUDGET = 256 * 1024, 4 * 1024 * 1024
+LEAST_BUDGET, MOST_BUDGET = 64 * 1024, 4 * 1024 * 1024
 """Bytes read in one step from each directory: few where all lines are judged, many where nearly all are noise."""
-_LINES_A_STEP = 800
+_LINES_A_STEP = 350
 """Lines judged in one step, about: so many that commits do not cost most, so few that the loop stays responsive."""
 _LAG = timedelta(seconds=1)
 """How far the journal may lag behind lines that meant nothing: read again after a crash, they mean nothing again."""

@@ -12,6 +12,7 @@ its offset while the file is truncated under it, and what it wrote behind the ho
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -46,7 +47,8 @@ class Split:
 
     `pieces` are the lines that were wanted, `last` the last `TRAIL` lines whether wanted or not, and `count` says how
     many lines there were. Reading goes on at `offset`, within the rest of an over-long line if `skipping`; the last
-    `tail` bytes of the block are a line that has no end yet, and stand behind `offset`.
+    `tail` bytes of the block are a line that has no end yet, and stand behind `offset`. `full` says that more
+    lines were wanted than were asked for: the rest of the block is to be read again.
     """
 
     pieces: tuple[Piece, ...]
@@ -55,6 +57,7 @@ class Split:
     offset: int
     skipping: bool
     tail: int
+    full: bool = False
 
 
 def split(
@@ -65,10 +68,12 @@ def split(
     limit: int = MAX_LINE,
     start: int = 0,
     wanted: Wanted | None = None,
+    most: int = sys.maxsize,
     apart: int = 0,
 ) -> Split:
     """Cut `block`, which was read at offset `at`, into lines, from its byte `start` on.
 
+    At most `most` of those that are wanted are taken.
     Lines that end at or before the offset `apart` and those behind it are not shown to `wanted` in one call.
     A block of at least `limit` + 2 bytes always makes progress: it has a line end in it, or is cut. The beginning of
     an over-long line that has no end yet is always wanted.
@@ -79,14 +84,22 @@ def split(
             return Split((), (), 0, at + len(block), skipping=True, tail=0)
     stop = max(start, block.rfind(_LF, start) + 1)
     starts = _starts(block, start, max(start, block.rfind(_LF, start, max(0, apart - at)) + 1), stop, wanted)
+    full = False
     if starts is None:
         pieces = _pieces(block[start:stop], at + start, limit)
+        if full := len(pieces) > most:
+            del pieces[most:]
+            stop = pieces[-1].end - at
         last = pieces[-TRAIL:]
     else:
+        if full := len(starts) > most:
+            stop, starts = starts[most], starts[:most]
         pieces = [_piece(block, line, at, limit) for line in starts]
         start_of_last = _start_of_last(block, start, stop)
         last = _pieces(block[start_of_last:stop], at + start_of_last, limit)
     count = block.count(_LF, start, stop)
+    if full:
+        return Split(tuple(pieces), tuple(last), count, at + stop, skipping=False, tail=0, full=True)
     end, tail = at + stop, block[stop:]
     if len(tail.removesuffix(_CR)) <= limit:
         return Split(tuple(pieces), tuple(last), count, end, skipping=False, tail=len(tail))

@@ -17,7 +17,10 @@ from borgwatch.sources.disk import Stamp
 from borgwatch.sources.lines import Piece, Wanted, rest, split
 from borgwatch.sources.position import ANCHOR_SPAN, fingerprint, proof_of, span_before
 
-__all__ = ["Followed", "Moment", "Taken", "take"]
+__all__ = ["MOST_LINES", "Followed", "Moment", "Taken", "take"]
+
+MOST_LINES = 400
+"""How many lines are taken at once where nearly all are wanted, so that a step stays short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +82,17 @@ def take(
     span = span_before(position.offset)
     at = position.offset - span
     result = split(
-        data, at, skipping=position.skipping, limit=limit, start=span, wanted=wanted, apart=position.past_until
+        data,
+        at,
+        skipping=position.skipping,
+        limit=limit,
+        start=span,
+        wanted=wanted,
+        most=MOST_LINES,
+        apart=position.past_until,
     )
     pieces, last, count, end = list(result.pieces), list(result.last), result.count, result.offset
-    at_end = at + len(data) >= stamp.size
+    at_end = at + len(data) >= stamp.size and not result.full
     settled = followed.stamp == stamp and moment.monotonic - followed.since >= settle
     if at_end and settled and result.tail:
         final = rest(data[len(data) - result.tail :], end)

@@ -16,7 +16,7 @@ from borgwatch.sources.lines import Wanted, split
 from borgwatch.sources.look import Look
 from borgwatch.sources.position import fingerprint, proves, span_before
 from borgwatch.sources.problems import Ledger
-from borgwatch.sources.reading import Followed, Taken, take
+from borgwatch.sources.reading import MOST_LINES, Followed, Taken, take
 from borgwatch.sources.rotation import is_compressed
 
 __all__ = ["Limits", "position_at_end", "rests", "stands_still", "take_share"]
@@ -80,6 +80,7 @@ def take_share(key: str, followed: Followed, file: Content, look: Look, limits: 
             count = look.left if look.left >= limits.least else 0
         # Of a container's output, each piece of a line is needed to put the line together.
         taken = _take_block(followed, file, count, look, limits.settle, limit, None if is_docker else look.wanted)
+        is_full = len(taken.lines) >= MOST_LINES
         if is_docker:
             taken = _unwrapped(key, followed, taken, look, limits)
         followed = taken.followed
@@ -92,7 +93,7 @@ def take_share(key: str, followed: Followed, file: Content, look: Look, limits: 
             ledger.note_once(f"{followed.source} (long lines)", f"lines are cut after {limits.max_line} bytes")
         if followed.stamp is not None:
             return True
-        if count == 0 or min(share, look.left) < limits.least:
+        if count == 0 or is_full or min(share, look.left) < limits.least:
             look.more = True
             return False
 

@@ -56,6 +56,27 @@ def test_lines_that_are_not_wanted_change_nothing_but_the_lines(
     assert not any(start < apart < end and content[start:apart].count(b"\n") for start, end in asked[1:])
 
 
+@given(text, st.integers(1, 5), st.booleans())
+def test_what_is_more_than_asked_for_is_read_again(content: bytes, most: int, picky: bool) -> None:
+    """A block of which all lines are wanted is taken in parts, and they are those of the whole."""
+
+    def all_of_them(block: bytes, start: int, end: int) -> list[int]:
+        return [start + at for at in range(end - start) if at == 0 or block[start + at - 1 : start + at] == b"\n"]
+
+    wanted = all_of_them if picky else None
+    whole = split(content, 0, limit=LIMIT, wanted=wanted)
+    pieces: list[Piece] = []
+    count, part = 0, split(content, 0, limit=LIMIT, wanted=wanted, most=most)
+    while part.full:
+        assert len(part.pieces) == most
+        pieces, count = [*pieces, *part.pieces], count + part.count
+        at = part.offset
+        part = split(content[at:], at, limit=LIMIT, wanted=wanted, most=most)
+
+    assert (*pieces, *part.pieces) == whole.pieces
+    assert (count + part.count, part.offset, part.tail) == (whole.count, whole.offset, whole.tail)
+
+
 @given(text)
 def test_nothing_but_line_ends_is_lost(content: bytes) -> None:
     """Lines and tail, put together again, are what was read."""

@@ -14,6 +14,7 @@ import pytest
 from borgwatch.model import Position
 from borgwatch.sources.disk import Content, UnsettledError
 from borgwatch.sources.problems import Problem
+from borgwatch.sources.reading import MOST_LINES
 from borgwatch.sources.trace import holds
 
 from .world import LINGER, SETTLE, World, append
@@ -686,6 +687,17 @@ def test_09_finished_files_cost_no_open_file(world: World, monkeypatch: pytest.M
 
     assert {Path(path).name for path in opened} == {"borg-7.log"}
     assert open_files() == before
+
+
+def test_09_where_all_lines_are_wanted_a_look_takes_few_of_them(world: World) -> None:
+    """However short they are: a look is not to keep everything else waiting."""
+    world.file("a.log", b"".join(b"%d\n" % number for number in range(1000)))
+
+    first = world.look()
+    world.catch_up()
+
+    assert (len(first.lines), first.more) == (MOST_LINES, True)
+    assert [line.data for line in world.lines] == [b"%d" % number for number in range(1000)]
 
 
 def test_09_a_flood_in_one_file_does_not_starve_the_others(world: World) -> None:
