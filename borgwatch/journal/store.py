@@ -17,53 +17,27 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from borgwatch.errors import JournalError
+from borgwatch.journal.change import Change, put, say_delivery, write
 from borgwatch.journal.lookback import FILE, Lookback, decode, encode, time_text
 from borgwatch.journal.retention import forget, shrink
 from borgwatch.journal.schema import MIGRATIONS
-from borgwatch.matching.suspicious import RuleHits, Unclaimed
-from borgwatch.model import Alert, Event, Position
+from borgwatch.model import Alert, Position
 from borgwatch.policy.folding import Held, Key
-from borgwatch.policy.jobs import JobState
-from borgwatch.runs.run import Run, Stream
+from borgwatch.runs.run import Stream
 from borgwatch.truenas.trust import Pin
 
 __all__ = ["Change", "Journal", "Pending"]
 
-_MAX_UNCLAIMED = 100
-"""How many texts of unclaimed lines are kept of each job, the newest ones."""
-
 
 class _DamagedError(sqlite3.DatabaseError):
     """The file is a database that contradicts itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Everything that one step of the pipeline found, to be written together.
-
-    `roots` are watched directories that have been looked at; a position of None means that the source is to be
-    forgotten. `lines`, `hits` and `unclaimed` are what came in this step: they are added to what is known. `held` is
-    what waits to be told (None: nothing any more).
-    """
-
-    roots: Collection[str] = ()
-    positions: Mapping[str, Position | None] = field(default_factory=dict)
-    streams: Mapping[str, Stream] = field(default_factory=dict)
-    runs: Iterable[Run] = ()
-    events: Iterable[Event] = ()
-    jobs: Iterable[JobState] = ()
-    alerts: Collection[Alert] = ()
-    hits: Mapping[str, RuleHits] = field(default_factory=dict)
-    unclaimed: Iterable[Unclaimed] = ()
-    held: Mapping[Key, Held | None] = field(default_factory=dict)
-    lines: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,128 +121,7 @@ class Journal(Lookback):
     def commit(self, change: Change) -> None:
         """Write everything that a step found, or nothing."""
         with self._transaction(durable=bool(change.alerts or change.roots)) as database:
-            for root in change.roots:
-                self._put(database, "roots", "path", root)
-            for source, position in change.positions.items():
-                if position is None:
-                    database.execute("DELETE FROM positions WHERE source = ?", (source,))
-                    database.execute("DELETE FROM streams WHERE source = ?", (source,))
-                else:
-                    self._put(database, "positions", "source, position", source, encode(position))
-            for source, stream in change.streams.items():
-                self._put(database, "streams", "source, stream", source, encode(stream))
-            for run in change.runs:
-                columns = "id, job, operation, outcome, started, ended, run"
-                times = time_text(run.started), time_text(run.ended)
-                self._put(database, "runs", columns, run.id, run.job, run.operation, run.outcome, *times, encode(run))
-            for event in change.events:
-                database.execute(
-                    "INSERT INTO events (id, name, job, time, event) VALUES (?, ?, ?, ?, ?)",
-                    (event.id, event.name, event.job, time_text(event.time), encode(event)),
-                )
-            for state in change.jobs:
-                self._put(database, "jobs", "job, operation, state", state.job, state.operation, encode(state))
-            for alert in change.alerts:
-                self._put_alert(database, alert)
-            for rule, hits in change.hits.items():
-                self._add_hits(database, rule, hits)
-            unclaimed = tuple(change.unclaimed)
-            self._add_unclaimed(database, unclaimed)
-            self._count(database, lines=change.lines, unclaimed=sum(line.count for line in unclaimed))
-            self._put_held(database, change.held)
-
-    @staticmethod
-    def _put(database: sqlite3.Connection, table: str, columns: str, *values: object) -> None:
-        marks = ", ".join("?" * len(values))
-        statement = f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 - fixed names
-        database.execute(statement, values)
-
-    @staticmethod
-    def _put_alert(database: sqlite3.Connection, alert: Alert) -> None:
-        """The newest state of a key takes the place of the one before, delivered or not.
-
-        What people were to be told of is still to be told if the one before never arrived; that it is over, is not.
-        """
-        row = database.execute("SELECT alert FROM alerts WHERE key = ? AND delivered < seq", (alert.key,)).fetchone()
-        before = decode(row[0], Alert) if row else None
-        if before is not None and before.raised and before.renotify:
-            alert = replace(alert, renotify=alert.raised)
-        database.execute(
-            """
-            INSERT INTO alerts (key, job, operation, alert, seq)
-            VALUES (?, ?, ?, ?, (SELECT coalesce(max(seq), 0) + 1 FROM alerts))
-            ON CONFLICT (key) DO UPDATE SET alert = excluded.alert, seq = excluded.seq
-            """,
-            (alert.key, alert.job, alert.operation, encode(alert)),
-        )
-        Journal._say_delivery(database, "waiting", alert.event_id)
-
-    @staticmethod
-    def _say_delivery(database: sqlite3.Connection, what: str, event_id: str) -> None:
-        """Write down beside an event what became of its alert: `waiting`, `raised`, `cleared`, `mailed` or `quiet`."""
-        database.execute(
-            "UPDATE events SET delivery = ? WHERE seq = (SELECT max(seq) FROM events WHERE id = ?)", (what, event_id)
-        )
-
-    @staticmethod
-    def _count(database: sqlite3.Connection, **more: int) -> None:
-        database.executemany(
-            """
-            INSERT INTO counters (name, count) VALUES (?, ?)
-            ON CONFLICT (name) DO UPDATE SET count = count + excluded.count
-            """,
-            [(name, count) for name, count in more.items() if count],
-        )
-
-    def _put_held(self, database: sqlite3.Connection, held: Mapping[Key, Held | None]) -> None:
-        for key, waiting in held.items():
-            name = encode(key).decode()
-            if waiting is None:
-                database.execute("DELETE FROM held WHERE key = ?", (name,))
-            else:
-                self._put(database, "held", "key, held", name, encode(waiting))
-
-    @staticmethod
-    def _add_hits(database: sqlite3.Connection, rule: str, hits: RuleHits) -> None:
-        database.execute(
-            """
-            INSERT INTO rule_hits (rule, count, last) VALUES (?, ?, ?)
-            ON CONFLICT (rule) DO UPDATE SET count = count + excluded.count, last = max(last, excluded.last)
-            """,
-            (rule, hits.count, time_text(hits.last)),
-        )
-
-    @staticmethod
-    def _add_unclaimed(database: sqlite3.Connection, lines: Iterable[Unclaimed]) -> None:
-        jobs = set()
-        for line in lines:
-            jobs.add(line.job)
-            database.execute(
-                """
-                INSERT INTO unclaimed (job, text, count, first, last, sample, source) VALUES (?, ?, ?, ?, ?, ?, ?)
-                ON CONFLICT (job, text) DO UPDATE SET
-                    count = count + excluded.count, first = min(first, excluded.first),
-                    last = max(last, excluded.last), sample = excluded.sample, source = excluded.source
-                """,
-                (
-                    line.job,
-                    line.text,
-                    line.count,
-                    time_text(line.first),
-                    time_text(line.last),
-                    line.sample,
-                    line.source,
-                ),
-            )
-        for job in jobs:
-            database.execute(
-                """
-                DELETE FROM unclaimed WHERE job = ? AND text NOT IN (
-                    SELECT text FROM unclaimed WHERE job = ? ORDER BY last DESC, text LIMIT ?
-                )
-                """,
-                (job, job, _MAX_UNCLAIMED),
-            )
+            write(database, change)
 
     def roots(self) -> frozenset[str]:
         """The directories that were looked at before: what is new in them is news, not the past."""
@@ -305,10 +158,10 @@ class Journal(Lookback):
         with self._transaction() as database:
             database.executemany("UPDATE alerts SET delivered = max(delivered, ?), shown = ? WHERE key = ?", marks)
             for item in shown:
-                self._say_delivery(database, "raised" if item.alert.raised else "cleared", item.alert.event_id)
+                say_delivery(database, "raised" if item.alert.raised else "cleared", item.alert.event_id)
             for item in mailed:
                 is_told = item.alert.raised and item.alert.renotify
-                self._say_delivery(database, "mailed" if is_told else "quiet", item.alert.event_id)
+                say_delivery(database, "mailed" if is_told else "quiet", item.alert.event_id)
 
     def standing(self) -> list[Alert]:
         """The alerts that TrueNAS was seen to show, and that no user has dismissed since."""
@@ -319,7 +172,7 @@ class Journal(Lookback):
         """Put an alert that TrueNAS has lost back into the outbox."""
         with self._transaction() as database:
             database.execute("UPDATE alerts SET delivered = 0 WHERE key = ?", (alert.key,))
-            self._say_delivery(database, "waiting", alert.event_id)
+            say_delivery(database, "waiting", alert.event_id)
 
     def mark_dismissed(self, key: str) -> None:
         """Note that a user dismissed an alert: it is not missed any more, unless something new came up meanwhile."""
@@ -331,7 +184,7 @@ class Journal(Lookback):
     def set_note(self, note: object) -> None:
         """Keep a value of `borgwatch.journal.notes` in place of the one before."""
         with self._transaction() as database:
-            self._put(database, "notes", "name, note", type(note).__name__, encode(note))
+            put(database, "notes", "name, note", type(note).__name__, encode(note))
 
     def prune(self, before: datetime, max_bytes: int, rows: int = 500) -> bool:
         """Forget history that ended before a time, or the oldest where the journal is too large; a few rows at a time.
@@ -355,7 +208,7 @@ class Journal(Lookback):
     def set_pin(self, host: str, pin: Pin) -> None:
         """Pin a certificate for a host."""
         with self._transaction(durable=True) as database:
-            self._put(database, "pins", "host, pin", host, encode(pin))
+            put(database, "pins", "host, pin", host, encode(pin))
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
