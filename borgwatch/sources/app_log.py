@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
-__all__ = ["KEPT", "Entry", "Place", "Rereading", "Written", "read_line"]
+__all__ = ["KEPT", "Entry", "Place", "Rereading", "Written"]
 
 KEPT = 128
 """Lines that a place keeps."""
@@ -109,18 +109,3 @@ class Rereading:
             self._unmet[entry] -= 1
             return False
         return entry[0] > self._before
-
-
-def read_line(text: object, stamp: object) -> Written | None:
-    """Read a line as TrueNAS gives it; None for a blank one, whose text is its stamp, and for any other shape.
-
-    A stamp without an offset is UTC (25.04, 25.10); 26 writes the appliance's zone with its offset.
-    """
-    if not isinstance(text, str) or not isinstance(stamp, str):
-        return None
-    try:
-        at = datetime.fromisoformat(stamp)
-    except ValueError:
-        return None
-    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    return Written(text.rstrip("\r\n").encode("utf-8", "surrogatepass"), at) if at >= _EPOCH else None

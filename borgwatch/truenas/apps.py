@@ -14,16 +14,17 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, Protocol
 
-from borgwatch.sources.app_log import Place, Written, read_line
+from borgwatch.sources.app_log import Place, Written
 from borgwatch.truenas.client import RETRY_LATER, Client, back_off
 from borgwatch.truenas.errors import CallFailed, TrueNASError, Verdict, said
 from borgwatch.truenas.session import Session
 from borgwatch.truenas.subscriptions import Heard
 
-__all__ = ["APPS_RIGHT", "FOLLOW", "AppListener", "Containers", "Sink", "find_containers"]
+__all__ = ["APPS_RIGHT", "FOLLOW", "AppListener", "Containers", "Sink", "find_containers", "read_line"]
 
 FOLLOW = "app.container_log_follow"
 _FOLLOWED = ("RUNNING", "CRASHED", "DEPLOYING")
@@ -39,6 +40,22 @@ APPS_RIGHT = "reading the output of apps takes the role APPS_READ for the key's 
 
 Containers = Mapping[str, str]
 """The ids of containers by their service."""
+
+
+def read_line(text: object, stamp: object) -> Written | None:
+    """Read a line as TrueNAS gives it; None for a blank one, whose text is its stamp, and for any other shape.
+
+    A stamp without an offset is UTC (25.04, 25.10); 26 writes the appliance's zone with its offset.
+    """
+    if not isinstance(text, str) or not isinstance(stamp, str):
+        return None
+    try:
+        at = datetime.fromisoformat(stamp)
+    except ValueError:
+        return None
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    written = Written(text.rstrip("\r\n").encode("utf-8", "surrogatepass"), at)
+    return written if written.stamp >= 0 else None
 
 
 class Sink(Protocol):

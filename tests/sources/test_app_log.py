@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from borgwatch.sources.app_log import KEPT, Entry, Place, Rereading, Written, read_line
+from borgwatch.sources.app_log import KEPT, Entry, Place, Rereading, Written
 
 START = datetime(2026, 11, 23, 1, 10, 11, tzinfo=UTC)
 
@@ -80,23 +80,3 @@ def test_a_place_survives_being_written_down() -> None:
 @pytest.mark.parametrize("data", [b"", b"x", b"\x00" * 9 + b"odd", b"\xff" * 400])
 def test_of_what_is_no_place_comes_the_place_before_all_lines(data: bytes) -> None:
     assert Place.from_bytes(data).entries == () or Place.from_bytes(data).container == ""
-
-
-@pytest.mark.parametrize(
-    ("stamp", "expected"),
-    [
-        ("2026-11-23T01:10:11", START),
-        ("2026-11-23T02:10:11+01:00", START),
-        ("2026-11-23T01:10:11.500000", START + timedelta(seconds=0.5)),
-    ],
-    ids=["25.04 and 25.10: UTC", "26: with its offset", "with a fraction"],
-)
-def test_a_stamp_is_read_as_the_release_writes_it(stamp: str, expected: datetime) -> None:
-    assert read_line("Creating archive\n", stamp) == Written(b"Creating archive", expected)
-
-
-@pytest.mark.parametrize(
-    ("text", "stamp"), [("2026-11-23T01:10:11", None), (7, "2026-11-23T01:10:11"), ("x", "yesterday"), (None, None)]
-)
-def test_blank_lines_and_other_shapes_are_no_lines(text: object, stamp: object) -> None:
-    assert read_line(text, stamp) is None

@@ -10,13 +10,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from borgwatch.sources.app_log import Written
 from borgwatch.sources.app_output import AppOutput
 from borgwatch.truenas import apps as module
-from borgwatch.truenas.apps import AppListener
+from borgwatch.truenas.apps import AppListener, read_line
 from borgwatch.truenas.client import Client
 from borgwatch.truenas.simulator import App, Key, Simulator
 from tests.truenas.world import NEW, SECRET, Witness, login_at, now, simulator
 
+START = datetime(2026, 11, 23, 1, 10, 11, tzinfo=UTC)
 RELEASES = [NEW, "26.0.0-BETA.3", "27-master"]
 
 
@@ -220,3 +222,23 @@ async def test_a_stream_that_ended_without_a_word_is_begun_again(
             vars(session)["_subscriptions"].clear()
         expected += write(nas, app, range(5, 8))
         assert await one.until(5) == expected
+
+
+@pytest.mark.parametrize(
+    ("stamp", "expected"),
+    [
+        ("2026-11-23T01:10:11", START),
+        ("2026-11-23T02:10:11+01:00", START),
+        ("2026-11-23T01:10:11.500000", START + timedelta(seconds=0.5)),
+    ],
+    ids=["25.04 and 25.10: UTC", "26: with its offset", "with a fraction"],
+)
+def test_a_stamp_is_read_as_the_release_writes_it(stamp: str, expected: datetime) -> None:
+    assert read_line("Creating archive\n", stamp) == Written(b"Creating archive", expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "stamp"), [("2026-11-23T01:10:11", None), (7, "2026-11-23T01:10:11"), ("x", "yesterday"), (None, None)]
+)
+def test_blank_lines_and_other_shapes_are_no_lines(text: object, stamp: object) -> None:
+    assert read_line(text, stamp) is None
