@@ -53,8 +53,6 @@ _OF_A_LISTING = (ITEM, LISTED, STAGE, DRY_RUN)
 """What a rule may capture that murmur takes back, or goes on from."""
 _TIME = r"(?:time|timestamp|ts)\\*\"|\d\d:\d\d:\d\d"
 _WINDOW = 512
-_WALKED = 16
-"""Lines of a stretch that are looked at one by one, before a search is made for what is not yet known of it."""
 _MAX_SEARCHES = 16
 _LISTED = tuple(
     b'{"type": "file_status", "status": "d", "path": "/mnt/tank/%s"}' % name for name in (b"home/anna/2024/07", b"home")
@@ -218,7 +216,6 @@ class _Selection:
         if heard is not None and line is not None:
             timed = (line, heard.time) if heard.time else None
             line = self._next(self.searches.either, self._behind(line, end), end)
-        walked = 0
         while line is not None:
             if self._has(self.searches.wanted, line, end):
                 if not (tells and self._is_passed(line, end, timed)):
@@ -233,9 +230,7 @@ class _Selection:
                 if begins or _is_higher(voice.depth, depth):
                     depth = voice.depth if _is_higher(voice.depth, depth) else depth
                     kept[line] = voice
-            walked += 1
-            knows = (tells and timed is not None) or walked >= _WALKED
-            search = self.searches.until(tells, timed is not None, depth) if knows else self.searches.either
+            search = self.searches.until(tells, timed is not None, depth)
             line = self._next(search, self._behind(line, end), end)
         stop = end if line is None else line
         if timed is not None:
@@ -255,10 +250,13 @@ class _Selection:
     def _in_doubt(self, at: int, end: int, kept: dict[int, _Voice]) -> tuple[int | None, _Voice | None]:
         """Select as long as a signal may be held back; return the plain line that ends the doubt, or a wanted one."""
         line: int | None = at
+        tells = False
         while line is not None and not self._has(self.searches.wanted, line, end):
             if (voice := self._voice(line, end)) is not None:
-                if (voice.time or voice.is_plain) and kept:  # another run may begin: this one ends as it was
+                begins = voice.time or voice.is_plain or (voice.tells and not tells)
+                if begins and kept:  # another run may begin: this one ends as it was
                     kept.update(self._last(max(kept), line))
+                tells = tells or voice.tells
                 if not kept or voice.is_plain or voice.time or voice.depth is not None:
                     kept[line] = voice
                 if voice.is_plain:

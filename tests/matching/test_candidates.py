@@ -179,9 +179,20 @@ def test_a_silence_before_a_stretch_of_murmur_is_not_made_up_from_its_listing() 
     assert judged(judge, whole(log)) == judged(judge, chosen(candidates, log, []))
 
 
-def test_the_last_name_before_another_run_begins_is_chosen() -> None:
+PRUNED = (
+    b'{"type": "log_message", "time": 1795409811.0, "levelname": "INFO", "name": "borg.output.list",'
+    b' "message": "Keeping archive: x"}'
+)
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [(LOCKED, b'"A", "path": "/mnt/a"'), (PRUNED, b'"d", "path": "/"')],
+    ids=["a file", "a directory"],
+)
+def test_the_last_name_before_another_run_begins_is_chosen(first: bytes, last: bytes) -> None:
     """A name behind the uppermost directory shows that the listing had not come to its end."""
-    log = [LOCKED, b"d /", b"A /mnt/a", b'{"type": "file_status", "status": "A", "path": "/mnt/a"}']
+    log = [first, b"d /", b"A /mnt/a", b'{"type": "file_status", "status": %s}' % last]
     judge, candidates = shipped()
 
     assert judged(judge, whole(log)) == judged(judge, chosen(candidates, log, []))
