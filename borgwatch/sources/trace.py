@@ -107,11 +107,11 @@ class Tracer:
             if self.moved_here(live, position, find):
                 return Whereabouts.MOVED, find
         for find in self.generations(live):
+            if self._is_renumbered(find, position) and self.moved_here(live, position, find):
+                return Whereabouts.MOVED, find
+        for find in self.generations(live):
             if self.copied_here(live, find, position):
                 return Whereabouts.COPIED, find
-        for find in self.generations(live):
-            if self._is_renumbered(find, position):
-                return Whereabouts.MOVED, find
         return Whereabouts.NOWHERE, None
 
     def younger(self, live: str, than: Find | None, since_ns: int, followed: Container[tuple[int, int]]) -> list[Find]:
@@ -174,9 +174,8 @@ class Tracer:
 
     @staticmethod
     def _is_renumbered(find: Find, position: Position) -> bool:
-        """Tell a file of which nothing was read, on a file system that has another device number since a reboot."""
-        is_other = find.stamp.device != position.device and not is_compressed(find.path)
-        return position.offset == 0 and is_other and find.stamp.inode == position.inode
+        """Tell a file that may be the known one, on a file system with another device number since a reboot."""
+        return find.stamp.inode == position.inode and find.stamp.device != position.device
 
     def copied_here(self, live: str, find: Find, position: Position) -> bool:
         """Tell whether a rotated file with another inode holds what was read, as it is or compressed."""

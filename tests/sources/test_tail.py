@@ -90,7 +90,8 @@ def test_01_a_line_that_comes_in_pieces_is_one_line(world: World) -> None:
 
 def test_01_each_piece_of_a_line_gives_it_as_long_again(world: World) -> None:
     """A slow writer is waited for from its last piece on, not from its first."""
-    log = world.file("a.log", "o")
+    log = world.file("a.log", "one\no")
+    assert world.catch_up() == [b"one"]
     for _ in range(3):
         assert world.catch_up() == []
         world.wait(SETTLE - 1)
@@ -395,6 +396,27 @@ def test_05_a_file_that_is_truncated_between_its_proof_and_the_read_starts_over(
     assert world.catch_up() == [b"three is longer than", b"all that was there before"]
 
 
+def test_05_a_file_that_waits_for_its_predecessor_and_is_copied_and_truncated_is_read_from_the_copy(
+    world: World,
+) -> None:
+    """Nothing was read of it, so that nothing proves that it is another; a crash comes in between as well."""
+    world.max_line = 20
+    world.restart()
+    log = world.file("a.log", "0\n")
+    world.catch_up()
+    append(log, "x\n" * 50)
+    rotate(log)
+    world.file("a.log", "1\n2\n")
+    world.look(budget=22)
+    log.with_name("a.log.1").rename(log.with_name("a.log.2"))
+    shutil.copyfile(log, log.with_name("a.log.1"))
+    os.truncate(log, 0)
+    append(log, "3\n")
+    world.restart()
+
+    assert world.catch_up(budget=22) == [*[b"x"] * (50 - 11), b"1", b"2", b"3"]
+
+
 def test_06_a_file_emptied_at_the_start_of_each_run_starts_over(world: World) -> None:
     log = world.file("a.log")
     for run in range(3):
@@ -483,6 +505,23 @@ def test_06_a_predecessor_that_is_removed_while_the_device_number_changes_is_gon
 
     assert world.catch_up() == [b"three"]
     assert set(world.positions) == {"watch/a.log"}
+
+
+def test_06_generations_that_end_alike_are_told_apart_under_another_device_number(world: World) -> None:
+    """A script that prints the same each night: only the inode numbers tell the files from each other."""
+    log = world.file("a.log", "same\n" * 100)
+    world.catch_up()
+    for _ in range(3):
+        rotate(log)
+        world.file("a.log", "same\n" * 100)
+        world.catch_up()
+    rotate(log)
+    world.file("a.log", "")
+    world.reboot()
+    for count in (1, 2, 3, 4):
+        append(log.with_name(f"a.log.{count}"), f"late {count}\n")
+
+    assert sorted(world.catch_up()) == [b"late 1", b"late 2", b"late 3", b"late 4"]
 
 
 @pytest.mark.parametrize("rotations", [0, 1])
@@ -706,13 +745,16 @@ def test_09_every_file_has_its_turn_whatever_the_budget(world: World) -> None:
     """Also beside one that is written faster than it is read."""
     world.max_line = 20
     world.restart()
-    for name in "abcdef":
-        world.file(f"{name}.log", "x\n" * 50)
-    for _ in range(20):
-        append(world.root / "a.log", "x\n" * 50)
-        assert world.look(budget=22).more
-
-    assert {line.source for line in world.lines} == {f"watch/{name}.log" for name in "abcdef"}
+    logs = [world.file(f"{name}.log", "x\n" * 50) for name in "abcdef"]
+    for run in ("new", "known"):
+        for _ in range(20):
+            append(logs[0], "x\n" * 50)
+            assert world.look(budget=22).more
+        assert {line.source for line in world.lines} == {f"watch/{log.name}" for log in logs}, run
+        world.catch_up()
+        world.lines.clear()
+        for log in logs:
+            append(log, "x\n" * 50)
 
 
 def test_10_what_was_there_at_the_first_start_is_past(world: World) -> None:
