@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -846,6 +847,17 @@ def test_12_a_writer_that_keeps_its_offset_over_a_truncation_is_read(world: Worl
     assert [line.strip(b"\0") for line in lines] == [b"two"]
 
 
+def test_12_a_line_behind_such_a_hole_is_waited_for(world: World) -> None:
+    log = world.file("a.log")
+    with log.open("wb", buffering=0) as writer:
+        writer.seek(200_000)
+        writer.write(b"one")
+        assert world.catch_up() == []
+        writer.write(b" and a half\n")
+
+    assert world.catch_up() == [b"one and a half"]
+
+
 def test_12_a_name_that_is_no_text_is_followed(world: World) -> None:
     log = world.file(os.fsdecode(b"\xff.log"), "one\n")
     assert world.catch_up() == [b"one"]
@@ -974,17 +986,55 @@ def test_17_what_is_not_a_file_is_refused_with_a_reason(world: World, tmp_path: 
     assert [problem.where for problem in world.problems if problem.resolved] == ["watch/fifo.log"]
 
 
-def test_17_a_fifo_put_in_the_place_of_a_log_is_refused(world: World) -> None:
+def put_fifo(place: Path) -> None:
+    os.mkfifo(place)
+
+
+def put_socket(place: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(place))
+
+
+def put_directory(place: Path) -> None:
+    place.mkdir()
+
+
+def put_device(place: Path) -> None:
+    place.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["found only", "read before"])
+@pytest.mark.parametrize(
+    ("put", "what"),
+    [
+        (put_fifo, "a FIFO"),
+        (put_socket, "a socket"),
+        (put_directory, "a directory"),
+        (put_device, "a device"),
+    ],
+)
+def test_17_what_is_put_in_the_place_of_a_log_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch, put: Callable[[Path], None], what: str, *, known: bool
+) -> None:
+    """Also after the file was found, before it is opened; what comes in its place then is read."""
     log = world.file("a.log", "one\n")
-    world.catch_up()
+    if known:
+        world.catch_up()
+    world.tree.scan()
     log.unlink()
-    os.mkfifo(log)
-    world.catch_up()
-    log.unlink()
+    put(log)
+    with monkeypatch.context() as found:
+        found.setattr(world.tree, "_walk", lambda: None)
+        assert world.catch_up() == []
+    (problem,) = world.problems
+    assert what in problem.what
+    assert "not a file: it is not read" in problem.what
+    assert world.catch_up() == []
+    log.rename(world.root.with_name("away"))
     world.file("a.log", "two\n")
 
     assert world.catch_up() == [b"two"]
-    assert [problem.resolved for problem in world.problems] == [False, True]
+    assert world.problems[-1].resolved
 
 
 # --- what is followed, and the commit -------------------------------------------------------------------------------
