@@ -97,7 +97,7 @@ class Follower:
             action = decide(seen)
             if known and action is Action.SEARCH:
                 look.tracer.settle(path, stamp)
-                whereabouts, find = look.tracer.whereabouts(path, known.position)
+                whereabouts, find = look.tracer.whereabouts(path, known.position, look.states.followed)
                 place = place_behind_overlap(visit.file, known.position, self._limits.max_line) if visit.file else None
                 action = decide(replace(seen, whereabouts=whereabouts, overlap=place is not None))
                 visit = replace(visit, find=find, place=place)

@@ -147,7 +147,7 @@ class Predecessors:
         if stamp and stamp.identity == (position.device, position.inode):
             return True
         live = self._path_of(followed.source)
-        _, find = look.tracer.whereabouts(live, position)
+        _, find = look.tracer.whereabouts(live, position, look.states.followed)
         if find:
             position = replace(position, device=find.stamp.device, inode=find.stamp.inode)
             look.put(key, replace(followed, path=find.path, position=position))

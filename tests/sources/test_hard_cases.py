@@ -122,7 +122,12 @@ def test_15_a_clock_that_jumps_neither_loses_nor_repeats(world: World, jump: flo
 
 
 def test_16_lines_of_two_writers_come_out_whole(world: World) -> None:
-    """Two processes that append to one file, each line in one write, as two descriptors of a shell do."""
+    """Two processes that append to one file, each line in one write, as two descriptors of a shell do.
+
+    What is read at once ends in the midst of a line.
+    """
+    world.max_line = 120
+    world.restart()
     log = world.file("a.log", "")
     world.catch_up()
     code = (
@@ -132,8 +137,8 @@ def test_16_lines_of_two_writers_come_out_whole(world: World) -> None:
     )
     writers = [subprocess.Popen([sys.executable, "-c", code, str(log), name]) for name in ("out", "err")]
     while any(writer.poll() is None for writer in writers):
-        world.look(budget=70_000)
-    world.catch_up()
+        world.look(budget=1000)
+    world.catch_up(budget=1000)
 
     truth = [f"{name} {n} {'x' * (n % 90)}".encode() for name in ("out", "err") for n in range(2000)]
     assert Counter(line.data for line in world.lines) == Counter(truth)

@@ -377,6 +377,42 @@ def test_05_what_was_unread_is_read_from_the_copy(world: World, *, stopped: bool
     assert world.catch_up() == [b"two", b"three is longer than all before"]
 
 
+@pytest.mark.parametrize("name", ["a-20261123.log", "a.1.log"])
+@pytest.mark.parametrize("unread", ["", "two\n"])
+def test_05_a_copy_whose_name_ends_like_that_of_the_log_is_not_read_again(world: World, name: str, unread: str) -> None:
+    """As logrotate makes it with copytruncate and `extension .log`: by its name it is a log of its own."""
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    append(log, unread)
+    copy = world.file(name)
+    shutil.copyfile(log, copy)
+    os.truncate(log, 0)
+    append(log, "three\n")
+    world.catch_up()
+    world.wait(LINGER)
+    world.catch_up()
+    append(copy, "a log of its own\n")
+    world.catch_up()
+
+    assert [line.data for line in world.lines] == [
+        *[line.encode() for line in ("one\n" + unread + "three\n").splitlines()],
+        b"a log of its own",
+    ]
+    assert world.lines[-1].source == f"watch/{name}"
+
+
+def test_05_a_log_that_a_script_writes_twice_goes_on_under_both_names(world: World) -> None:
+    """One for all runs, one for each: that they hold the same makes neither a copy of the other."""
+    log, run = world.file("a.log", "one\n"), world.file("a-20261123.log", "one\n")
+    world.catch_up()
+    log.write_text("two\n")
+    append(run, "two\n")
+    world.catch_up()
+
+    for path in (log, run):
+        assert [line.data for line in world.lines if line.source == f"watch/{path.name}"] == [b"one", b"two"]
+
+
 def test_05_a_file_that_is_truncated_between_its_proof_and_the_read_starts_over(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
