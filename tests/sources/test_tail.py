@@ -529,6 +529,22 @@ def test_06_a_file_system_with_another_device_number_holds_the_same_files(world:
     assert world.catch_up() == [b"late", b"four"]
 
 
+def test_06_rotated_files_are_not_unseen_ones_because_of_another_device_number(world: World) -> None:
+    """Beside one that was empty, what was changed after it might be; not what is followed."""
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    rotate(log)
+    world.file("a.log", "")
+    world.catch_up()
+    rotate(log)
+    world.catch_up()
+    append(world.root / "a.log.2", "late\n")
+    assert world.catch_up() == [b"late"]
+    world.reboot()
+
+    assert world.catch_up() == []
+
+
 def test_06_a_predecessor_that_is_removed_while_the_device_number_changes_is_gone(world: World) -> None:
     """The live file is there: so the file system is not away."""
     log = world.file("a.log", "one\n")
