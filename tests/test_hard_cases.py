@@ -55,7 +55,11 @@ ELSEWHERE: dict[int, tuple[str, ...]] = {
         "e2e/test_kill.py::test_kill_9_at_any_moment_neither_loses_nor_repeats",
         "journal/test_store.py::test_kill_9_while_writing_leaves_whole_transactions",
     ),
-    19: ("e2e/test_run.py::test_an_alert_found_while_truenas_is_away_survives_kill_9_and_arrives_once",),
+    19: (
+        "e2e/test_run.py::test_case_19_a_kill_9_between_a_delivery_and_its_record_shows_it_once",
+        "e2e/test_run.py::test_an_alert_found_while_truenas_is_away_survives_kill_9_and_arrives_once",
+        "truenas/test_delivery.py::test_a_second_delivery_changes_nothing",
+    ),
     20: (
         "journal/test_store.py::test_a_full_disk_is_told_and_leaves_nothing",
         "journal/test_store.py::test_a_directory_that_cannot_be_written_is_said",

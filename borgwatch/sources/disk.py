@@ -56,6 +56,7 @@ _EXPLAINED = {
     errno.ENFILE: "too many open files in the whole system: raise fs.file-max; it is tried again",
     errno.EIO: "input/output error: check the disk; it is tried again",
     errno.ESTALE: "the network file system's handle is stale: mount it anew; it is tried again",
+    errno.ENXIO: "a socket, or a device that is not there, not a file: it is not read",
     errno.ELOOP: "too many symbolic links: they may point at each other",
 }
 
@@ -68,9 +69,12 @@ class UnsettledError(SourceError):
     """Names keep changing while they are looked at; the next look will find them at rest."""
 
 
+_LATEST = (1 << 63) - 1
+
+
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What the disk says of a file: `changed_ns` is its mtime."""
+    """What the disk says of a file: `changed_ns` is its mtime, as far as 64 bits go (to the year 2262)."""
 
     device: int
     inode: int
@@ -152,7 +156,7 @@ def is_unchanged(path: str, stamp: Stamp, *, packed: bool = False) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return stamp == ABSENT
     return (
-        found.st_mtime_ns == stamp.changed_ns
+        (found.st_mtime_ns == stamp.changed_ns or _changed_ns(found) == stamp.changed_ns)
         and (packed or found.st_size == stamp.size)
         and found.st_ino == stamp.inode
         and found.st_dev == stamp.device
@@ -187,7 +191,7 @@ def listing(directory: str) -> Mapping[str, Stamp]:
             except OSError:
                 continue  # vanished meanwhile, or a link to nowhere
             if stat.S_ISREG(seen.st_mode):
-                found[entry.name] = Stamp(seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)
+                found[entry.name] = _stamp(seen)
     return found
 
 
@@ -206,4 +210,13 @@ def stamp_of(found: os.stat_result, path: str) -> Stamp:
     """Make the stamp of what was found at `path`; raise `RefusedError` if it is no regular file."""
     if not stat.S_ISREG(found.st_mode):
         raise RefusedError(f"{path} is {kind(found.st_mode)}, not a file: it is not read")
-    return Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    return _stamp(found)
+
+
+def _stamp(found: os.stat_result) -> Stamp:
+    return Stamp(found.st_dev, found.st_ino, found.st_size, _changed_ns(found))
+
+
+def _changed_ns(found: os.stat_result) -> int:
+    """Bound the time of change: file systems hold ones that are centuries off, which nothing can compute with."""
+    return max(-_LATEST, min(found.st_mtime_ns, _LATEST))

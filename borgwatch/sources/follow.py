@@ -97,7 +97,7 @@ class Follower:
             action = decide(seen)
             if known and action is Action.SEARCH:
                 look.tracer.settle(path, stamp)
-                whereabouts, find = look.tracer.whereabouts(path, known.position)
+                whereabouts, find = look.tracer.whereabouts(path, known.position, look.states.followed)
                 place = place_behind_overlap(visit.file, known.position, self._limits.max_line) if visit.file else None
                 action = decide(replace(seen, whereabouts=whereabouts, overlap=place is not None))
                 visit = replace(visit, find=find, place=place)
@@ -110,6 +110,9 @@ class Follower:
         source, path, known = visit.source, visit.path, visit.known
         match action:
             case Action.FRESH:
+                self._predecessors.pick_up_unseen(source, path, visit.stamp, look)
+            case Action.READ_ON if known and not known.position.anchor and look.predecessors(source):
+                # It waited for them unread, and what it held may have been copied away meanwhile.
                 self._predecessors.pick_up_unseen(source, path, visit.stamp, look)
             case Action.ROTATED if known and visit.find:
                 self._predecessors.hand_down(known, visit.find, look)
@@ -131,6 +134,8 @@ class Follower:
         match action:
             case Action.FRESH:
                 self._begin(visit, look)
+            case Action.READ_ON if known and not known.position.anchor and not self._predecessors.read(source, look):
+                pass  # its turn has not come
             case Action.IDLE | Action.READ_ON if known and file:
                 take_share(source, replace(known, path=path), file, look, self._limits, self._ledger)
             case Action.WAIT if known and file:

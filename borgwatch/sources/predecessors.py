@@ -91,8 +91,12 @@ class Predecessors:
         Nothing proves that it is still the same: a later one may have got its inode number. The last one that was
         not empty tells what is unseen.
         """
-        keys = look.predecessors(source)
-        empty = [key for key in keys if look.states[key].position.offset == 0]
+        empty = [key for key in look.predecessors(source) if look.states[key].position.offset == 0]
+        if empty:
+            for key in look.predecessors(source):
+                self._locate(key, look)  # under the device number of today
+            keys = look.predecessors(source)
+            empty = [key for key in empty if key in keys]
         if empty:
             path = self._path_of(source)
             last = look.tracer.youngest(path, look.identities(keys) - look.identities(empty))
@@ -143,7 +147,7 @@ class Predecessors:
         if stamp and stamp.identity == (position.device, position.inode):
             return True
         live = self._path_of(followed.source)
-        _, find = look.tracer.whereabouts(live, position)
+        _, find = look.tracer.whereabouts(live, position, look.states.followed)
         if find:
             position = replace(position, device=find.stamp.device, inode=find.stamp.inode)
             look.put(key, replace(followed, path=find.path, position=position))

@@ -7,15 +7,19 @@ rotation adds to it. Generations of one family can be put in order:
     backup.log-20261123, backup.log.2026-11-23_02-10            by date or time: the later, the younger
 
 Compressed generations (`.gz` and its like) have their place in the order, but do not hold lines as they are.
+
+A name with the date before its ending, backup-20261123.log, proves nothing: scripts write a file of such a name for
+each run, beside one without. It may be a rotation (logrotate's `extension`); only the content tells.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Generation", "generation", "is_compressed", "live_names"]
+__all__ = ["Generation", "generation", "is_compressed", "live_names", "may_be_copy"]
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".Z")
 _COUNT = re.compile(r"\.(?P<count>\d{1,4})")
@@ -47,6 +51,16 @@ def generation(live: str, name: str) -> Generation | None:
     if _KEPT.fullmatch(suffix):
         return Generation("count", (-1,), compressed)
     return None
+
+
+def may_be_copy(live: str, name: str) -> bool:
+    """Tell whether a name is the live one with a count or a date before its ending."""
+    stem, ending = os.path.splitext(live)
+    plain, _ = _uncompressed(name)
+    if not ending or not plain.endswith(ending) or not plain.startswith(stem):
+        return False
+    added = plain[len(stem) : len(plain) - len(ending)]
+    return bool(_COUNT.fullmatch(added) or _DATE.fullmatch(added))
 
 
 def live_names(name: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ A live file's key is its source; a rotated one's is made of its source and its i
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from borgwatch.sources.reading import Followed
 from borgwatch.sources.rotation import generation
@@ -86,6 +86,11 @@ class States:
     def owner(self, identity: Identity) -> str | None:
         """Say under which key the file with this device and inode is followed."""
         return self._owners.get(identity)
+
+    @property
+    def followed(self) -> Collection[Identity]:
+        """Device and inode of all files that are followed."""
+        return self._owners.keys()
 
     def predecessors(self, source: str) -> list[str]:
         """List the keys of a source's rotated files that are still followed, the oldest first."""

@@ -24,7 +24,7 @@ from borgwatch.sources.problems import Ledger
 from borgwatch.sources.reading import Moment
 from borgwatch.sources.reports import Report, heartbeat, reports_in
 
-__all__ = ["MAX_CONTENT", "StatusFiles"]
+__all__ = ["MAX_CONTENT", "StatusFiles", "is_of_status"]
 
 MAX_CONTENT = 64 * 1024
 """Bytes of a status file; a longer one is none."""
@@ -34,7 +34,7 @@ _TRUST_AFTER = 2.0
 _DIGEST = 8
 _PLACE = 1  # there is but one place in a file that is read as a whole
 _MARK = b"status\0"
-"""What the anchor of our positions begins with: a file may have been a log before the settings named it."""
+"""What the anchor of our positions begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,11 @@ class _Known:
     position: Position | None = None
 
 
+def is_of_status(position: Position) -> bool:
+    """Tell the position of a status file from that of a log, which the same file may have been or become."""
+    return position.anchor.startswith(_MARK)
+
+
 class StatusFiles:
     """The status files of one tree; `read` stages what it finds until `commit`."""
 
@@ -57,7 +62,7 @@ class StatusFiles:
 
     def restore(self, source: str, position: Position) -> None:
         """Remember what was judged of a file."""
-        if position.anchor.startswith(_MARK):
+        if is_of_status(position):
             self._known[source] = _Known(position=position)
 
     def read(

@@ -47,7 +47,7 @@ from borgwatch.sources.problems import Ledger, Problem
 from borgwatch.sources.reading import Followed, Moment
 from borgwatch.sources.share import Limits, position_at_end, rests, stands_still
 from borgwatch.sources.states import States, source_of
-from borgwatch.sources.status import StatusFiles
+from borgwatch.sources.status import StatusFiles, is_of_status
 from borgwatch.sources.trace import Find, Tracer
 from borgwatch.sources.walk import Walker
 
@@ -126,7 +126,7 @@ class Tree:
             source = source_of(key)
             if self._walker.is_status(source):
                 self._statuses.restore(source, position)
-            elif self._walker.owns(source):
+            elif self._walker.owns(source) and not is_of_status(position):
                 path = self._walker.path(source)
                 self._states.put(key, Followed(path if path == source else source, path, position, stamp=ABSENT))
         by_age = sorted(self._states, key=lambda key: changed_ns(self._states[key]))

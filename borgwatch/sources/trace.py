@@ -20,7 +20,7 @@ from borgwatch.sources.disk import Content, Stamp, UnsettledError, listing, stam
 from borgwatch.sources.lines import Piece, split
 from borgwatch.sources.position import Whereabouts, behind_overlap, proof_of, proves, span_before
 from borgwatch.sources.problems import Ledger
-from borgwatch.sources.rotation import Generation, generation, is_compressed
+from borgwatch.sources.rotation import Generation, generation, is_compressed, may_be_copy
 
 __all__ = ["MAX_SEARCHED", "Find", "Tracer", "holds", "place_behind_overlap"]
 
@@ -77,6 +77,12 @@ class _Directory:
             if one and not (one.compressed and os.path.splitext(name)[0] in self.files):
                 yield one, self._find(name)
 
+    def possible_copies(self, live: str) -> Iterator[Find]:
+        """Find the files that may be rotations of a live file by their names, and may be anything else."""
+        for name in _beginning_with(os.path.splitext(live)[0], self._names):
+            if may_be_copy(live, name):
+                yield self._find(name)
+
     def _find(self, name: str) -> Find:
         return Find(os.path.join(self._path, name), self.files[name])
 
@@ -101,17 +107,25 @@ class Tracer:
             self._directories[directory] = self._directories[directory].listed_anew()
         raise UnsettledError(f"{live}: changed while it was looked at")
 
-    def whereabouts(self, live: str, position: Position) -> tuple[Whereabouts, Find | None]:
-        """Find the file of `position` under any name but `live`."""
+    def whereabouts(
+        self, live: str, position: Position, followed: Container[tuple[int, int]]
+    ) -> tuple[Whereabouts, Find | None]:
+        """Find the file of `position` under any name but `live`.
+
+        By a name that may be anything, only a file that is not `followed` as another.
+        """
         for find in self._same_inode(live, position):
             if self.moved_here(live, position, find):
                 return Whereabouts.MOVED, find
         for find in self.generations(live):
+            if self._is_renumbered(find, position) and self.moved_here(live, position, find):
+                return Whereabouts.MOVED, find
+        for find in self.generations(live):
             if self.copied_here(live, find, position):
                 return Whereabouts.COPIED, find
-        for find in self.generations(live):
-            if self._is_renumbered(find, position):
-                return Whereabouts.MOVED, find
+        for find in self._around(live).possible_copies(os.path.basename(live)):
+            if find.stamp.identity not in followed and self.copied_here(live, find, position):
+                return Whereabouts.COPIED, find
         return Whereabouts.NOWHERE, None
 
     def younger(self, live: str, than: Find | None, since_ns: int, followed: Container[tuple[int, int]]) -> list[Find]:
@@ -174,9 +188,8 @@ class Tracer:
 
     @staticmethod
     def _is_renumbered(find: Find, position: Position) -> bool:
-        """Tell a file of which nothing was read, on a file system that has another device number since a reboot."""
-        is_other = find.stamp.device != position.device and not is_compressed(find.path)
-        return position.offset == 0 and is_other and find.stamp.inode == position.inode
+        """Tell a file that may be the known one, on a file system with another device number since a reboot."""
+        return find.stamp.inode == position.inode and find.stamp.device != position.device
 
     def copied_here(self, live: str, find: Find, position: Position) -> bool:
         """Tell whether a rotated file with another inode holds what was read, as it is or compressed."""

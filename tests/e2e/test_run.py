@@ -128,6 +128,23 @@ async def test_an_alert_found_while_truenas_is_away_survives_kill_9_and_arrives_
     assert created(nas) == 1
 
 
+async def test_case_19_a_kill_9_between_a_delivery_and_its_record_shows_it_once(
+    nas: Simulator, settings: dict[str, str], log: Path
+) -> None:
+    """TrueNAS has made the alert, and borgwatch was killed before it heard so: the next one looks before it writes."""
+    nas.faults.never_answer.add("alert.oneshot_create")
+    async with running(settings) as service:
+        append(log, LOCKED)
+        await nas.changed(lambda nas: keys(nas) == [KEY], 60)
+        await service.end(signal.SIGKILL)
+    nas.faults.never_answer.clear()
+    async with running(settings) as service:
+        await service.line_with("alert.raised", KEY, "confirmed=True")
+        await service.end()
+    assert keys(nas) == [KEY]
+    assert created(nas) == 1
+
+
 async def test_a_service_that_starts_without_truenas_delivers_when_it_comes(
     nas: Simulator, settings: dict[str, str], log: Path
 ) -> None:

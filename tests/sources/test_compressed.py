@@ -45,6 +45,18 @@ def test_04_the_unread_rest_is_found_in_a_compressed_rotation(world: World, endi
     assert world.catch_up() == []
 
 
+def test_04_the_unread_rest_is_found_under_a_name_that_ends_like_that_of_the_log(world: World) -> None:
+    """As logrotate's `extension .log` makes it."""
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    append(log, "rest\n")
+    compress(log.rename(world.root / "a-20261123.log"))
+    world.file("a.log", "new\n")
+    world.restart()
+
+    assert world.catch_up() == [b"rest", b"new"]
+
+
 def test_04_generations_that_were_compressed_unseen_are_read_in_order(world: World) -> None:
     log = world.file("a.log", "one\n")
     world.catch_up()

@@ -263,3 +263,20 @@ def test_17_a_fifo_where_a_status_file_is_expected_is_refused(world: World) -> N
     world.look()
 
     assert "is a FIFO" in world.problems[0].what
+
+
+def test_a_log_that_was_taken_for_a_status_file_is_read_whole_again(world: World) -> None:
+    """What was noted of the one means nothing for the other."""
+    log = world.file("nas.log", "status=ok\nrc=0\n")
+    world.wishes = (Wish(Kind.STATUS, "nas.log", is_named=True),)
+    world.restart()
+    for _ in range(2):
+        world.catch_up()
+        world.wait(3)
+    assert world.positions
+    world.wishes = ()
+    world.restart()
+
+    assert world.catch_up() == [b"status=ok", b"rc=0"]
+    append(log, "more\n")
+    assert world.catch_up() == [b"more"]

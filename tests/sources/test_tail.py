@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -91,7 +92,8 @@ def test_01_a_line_that_comes_in_pieces_is_one_line(world: World) -> None:
 
 def test_01_each_piece_of_a_line_gives_it_as_long_again(world: World) -> None:
     """A slow writer is waited for from its last piece on, not from its first."""
-    log = world.file("a.log", "o")
+    log = world.file("a.log", "one\no")
+    assert world.catch_up() == [b"one"]
     for _ in range(3):
         assert world.catch_up() == []
         world.wait(SETTLE - 1)
@@ -376,6 +378,42 @@ def test_05_what_was_unread_is_read_from_the_copy(world: World, *, stopped: bool
     assert world.catch_up() == [b"two", b"three is longer than all before"]
 
 
+@pytest.mark.parametrize("name", ["a-20261123.log", "a.1.log"])
+@pytest.mark.parametrize("unread", ["", "two\n"])
+def test_05_a_copy_whose_name_ends_like_that_of_the_log_is_not_read_again(world: World, name: str, unread: str) -> None:
+    """As logrotate makes it with copytruncate and `extension .log`: by its name it is a log of its own."""
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    append(log, unread)
+    copy = world.file(name)
+    shutil.copyfile(log, copy)
+    os.truncate(log, 0)
+    append(log, "three\n")
+    world.catch_up()
+    world.wait(LINGER)
+    world.catch_up()
+    append(copy, "a log of its own\n")
+    world.catch_up()
+
+    assert [line.data for line in world.lines] == [
+        *[line.encode() for line in ("one\n" + unread + "three\n").splitlines()],
+        b"a log of its own",
+    ]
+    assert world.lines[-1].source == f"watch/{name}"
+
+
+def test_05_a_log_that_a_script_writes_twice_goes_on_under_both_names(world: World) -> None:
+    """One for all runs, one for each: that they hold the same makes neither a copy of the other."""
+    log, run = world.file("a.log", "one\n"), world.file("a-20261123.log", "one\n")
+    world.catch_up()
+    log.write_text("two\n")
+    append(run, "two\n")
+    world.catch_up()
+
+    for path in (log, run):
+        assert [line.data for line in world.lines if line.source == f"watch/{path.name}"] == [b"one", b"two"]
+
+
 def test_05_a_file_that_is_truncated_between_its_proof_and_the_read_starts_over(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -394,6 +432,27 @@ def test_05_a_file_that_is_truncated_between_its_proof_and_the_read_starts_over(
         assert world.look().more
 
     assert world.catch_up() == [b"three is longer than", b"all that was there before"]
+
+
+def test_05_a_file_that_waits_for_its_predecessor_and_is_copied_and_truncated_is_read_from_the_copy(
+    world: World,
+) -> None:
+    """Nothing was read of it, so that nothing proves that it is another; a crash comes in between as well."""
+    world.max_line = 20
+    world.restart()
+    log = world.file("a.log", "0\n")
+    world.catch_up()
+    append(log, "x\n" * 50)
+    rotate(log)
+    world.file("a.log", "1\n2\n")
+    world.look(budget=22)
+    log.with_name("a.log.1").rename(log.with_name("a.log.2"))
+    shutil.copyfile(log, log.with_name("a.log.1"))
+    os.truncate(log, 0)
+    append(log, "3\n")
+    world.restart()
+
+    assert world.catch_up(budget=22) == [*[b"x"] * (50 - 11), b"1", b"2", b"3"]
 
 
 def test_06_a_file_emptied_at_the_start_of_each_run_starts_over(world: World) -> None:
@@ -471,6 +530,22 @@ def test_06_a_file_system_with_another_device_number_holds_the_same_files(world:
     assert world.catch_up() == [b"late", b"four"]
 
 
+def test_06_rotated_files_are_not_unseen_ones_because_of_another_device_number(world: World) -> None:
+    """Beside one that was empty, what was changed after it might be; not what is followed."""
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    rotate(log)
+    world.file("a.log", "")
+    world.catch_up()
+    rotate(log)
+    world.catch_up()
+    append(world.root / "a.log.2", "late\n")
+    assert world.catch_up() == [b"late"]
+    world.reboot()
+
+    assert world.catch_up() == []
+
+
 def test_06_a_predecessor_that_is_removed_while_the_device_number_changes_is_gone(world: World) -> None:
     """The live file is there: so the file system is not away."""
     log = world.file("a.log", "one\n")
@@ -484,6 +559,23 @@ def test_06_a_predecessor_that_is_removed_while_the_device_number_changes_is_gon
 
     assert world.catch_up() == [b"three"]
     assert set(world.positions) == {"watch/a.log"}
+
+
+def test_06_generations_that_end_alike_are_told_apart_under_another_device_number(world: World) -> None:
+    """A script that prints the same each night: only the inode numbers tell the files from each other."""
+    log = world.file("a.log", "same\n" * 100)
+    world.catch_up()
+    for _ in range(3):
+        rotate(log)
+        world.file("a.log", "same\n" * 100)
+        world.catch_up()
+    rotate(log)
+    world.file("a.log", "")
+    world.reboot()
+    for count in (1, 2, 3, 4):
+        append(log.with_name(f"a.log.{count}"), f"late {count}\n")
+
+    assert sorted(world.catch_up()) == [b"late 1", b"late 2", b"late 3", b"late 4"]
 
 
 @pytest.mark.parametrize("rotations", [0, 1])
@@ -718,13 +810,16 @@ def test_09_every_file_has_its_turn_whatever_the_budget(world: World) -> None:
     """Also beside one that is written faster than it is read."""
     world.max_line = 20
     world.restart()
-    for name in "abcdef":
-        world.file(f"{name}.log", "x\n" * 50)
-    for _ in range(20):
-        append(world.root / "a.log", "x\n" * 50)
-        assert world.look(budget=22).more
-
-    assert {line.source for line in world.lines} == {f"watch/{name}.log" for name in "abcdef"}
+    logs = [world.file(f"{name}.log", "x\n" * 50) for name in "abcdef"]
+    for run in ("new", "known"):
+        for _ in range(20):
+            append(logs[0], "x\n" * 50)
+            assert world.look(budget=22).more
+        assert {line.source for line in world.lines} == {f"watch/{log.name}" for log in logs}, run
+        world.catch_up()
+        world.lines.clear()
+        for log in logs:
+            append(log, "x\n" * 50)
 
 
 def test_10_what_was_there_at_the_first_start_is_past(world: World) -> None:
@@ -814,6 +909,17 @@ def test_12_a_writer_that_keeps_its_offset_over_a_truncation_is_read(world: Worl
         lines = world.catch_up()
 
     assert [line.strip(b"\0") for line in lines] == [b"two"]
+
+
+def test_12_a_line_behind_such_a_hole_is_waited_for(world: World) -> None:
+    log = world.file("a.log")
+    with log.open("wb", buffering=0) as writer:
+        writer.seek(200_000)
+        writer.write(b"one")
+        assert world.catch_up() == []
+        writer.write(b" and a half\n")
+
+    assert world.catch_up() == [b"one and a half"]
 
 
 def test_12_a_name_that_is_no_text_is_followed(world: World) -> None:
@@ -944,17 +1050,55 @@ def test_17_what_is_not_a_file_is_refused_with_a_reason(world: World, tmp_path: 
     assert [problem.where for problem in world.problems if problem.resolved] == ["watch/fifo.log"]
 
 
-def test_17_a_fifo_put_in_the_place_of_a_log_is_refused(world: World) -> None:
+def put_fifo(place: Path) -> None:
+    os.mkfifo(place)
+
+
+def put_socket(place: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(place))
+
+
+def put_directory(place: Path) -> None:
+    place.mkdir()
+
+
+def put_device(place: Path) -> None:
+    place.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["found only", "read before"])
+@pytest.mark.parametrize(
+    ("put", "what"),
+    [
+        (put_fifo, "a FIFO"),
+        (put_socket, "a socket"),
+        (put_directory, "a directory"),
+        (put_device, "a device"),
+    ],
+)
+def test_17_what_is_put_in_the_place_of_a_log_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch, put: Callable[[Path], None], what: str, *, known: bool
+) -> None:
+    """Also after the file was found, before it is opened; what comes in its place then is read."""
     log = world.file("a.log", "one\n")
-    world.catch_up()
+    if known:
+        world.catch_up()
+    world.tree.scan()
     log.unlink()
-    os.mkfifo(log)
-    world.catch_up()
-    log.unlink()
+    put(log)
+    with monkeypatch.context() as found:
+        found.setattr(world.tree, "_walk", lambda: None)
+        assert world.catch_up() == []
+    (problem,) = world.problems
+    assert what in problem.what
+    assert "not a file: it is not read" in problem.what
+    assert world.catch_up() == []
+    log.rename(world.root.with_name("away"))
     world.file("a.log", "two\n")
 
     assert world.catch_up() == [b"two"]
-    assert [problem.resolved for problem in world.problems] == [False, True]
+    assert world.problems[-1].resolved
 
 
 # --- what is followed, and the commit -------------------------------------------------------------------------------

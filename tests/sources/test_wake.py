@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from watchdog.observers.api import BaseObserver
 
-from borgwatch.sources.wake import Waker
+from borgwatch.sources.wake import _MAX_NAMED, Waker
 
 from .world import World, append
 
@@ -240,10 +240,17 @@ async def test_a_burst_that_never_brings_anything_is_silenced_for_longer_and_lon
 
 async def test_13_more_hints_than_can_be_named_mean_everything(tmp_path: Path) -> None:
     """So it is where the kernel's queue overflows: what it lost is found by looking at all."""
+    logs = [tmp_path / f"{number}.log" for number in range(200)]
+    for log in logs:
+        log.touch()
     async with waker(tmp_path) as one:
         await quiet(one)
-        for number in range(200):
-            (tmp_path / f"{number}.log").write_text("one\n")
+        for log in logs:
+            append(log, "one\n")
+        assert one._observer
+        while one._hinted is not None:  # the names of more would be kept
+            assert len(one._hinted) <= _MAX_NAMED
+            await asyncio.sleep(0)
         assert await one.wait()
         assert one.changed() is None
 

@@ -32,6 +32,7 @@ class World:
     wishes: Sequence[Wish] = ()
     picks: Sequence[Pick] = ()
     seconds: float = 1000.0
+    set_forward: float = 0.0
     positions: dict[str, Position] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
@@ -48,7 +49,7 @@ class World:
         self.tree = Tree(
             self.root,
             "watch",
-            now=lambda: datetime(2026, 11, 23, tzinfo=UTC) + timedelta(seconds=self.seconds),
+            now=lambda: datetime(2026, 11, 23, tzinfo=UTC) + timedelta(seconds=self.seconds + self.set_forward),
             monotonic=lambda: self.seconds,
             patterns=self.patterns,
             first_start=self.first_start and not self.positions,
