@@ -204,7 +204,7 @@ def with_signal(run: Run, signal: Signal) -> Run:
 
 
 def _is_dry(run: Run, signal: Signal) -> bool:
-    """Follow whether anything is really done: what a real run lists, or says at its end, takes a mere suspicion back."""
+    """Follow whether anything is really done: what a real run lists, or says last, takes a mere suspicion back."""
     said = signal.captured.get(DRY_RUN)
     if signal.operation == "backup" and signal.captured.get(LAST_WORD) == COMPLETE:
         return False  # only what was saved has statistics
