@@ -50,8 +50,8 @@ _COMPOSE = re.compile(r"[\w.-]{1,80} {1,40}\| ")
 _TIMES = tuple(
     re.compile(pattern)
     for pattern in (
-        rf"\[?(?P<year>\d{{4}})[-/.](?P<number>\d\d)[-/.](?P<day>\d\d)[T ]{_CLOCK} ?{_ZONE}?{_END}",
-        rf"\[?{_DAY}{_MONTH} {{1,2}}(?P<day>\d{{1,2}}) {_CLOCK} (?:{_NAMED_ZONE} )?(?P<year>\d{{4}}){_END}",
+        rf"\[?(?P<year>\d{{4}})[-/.](?P<number>\d\d)[-/.](?P<day>\d\d)[T ]{_CLOCK}(?: ?{_ZONE})?{_END}",
+        rf"\[?{_DAY}{_MONTH} {{1,2}}(?P<day>\d{{1,2}}) {_CLOCK}{_HALF} (?:{_NAMED_ZONE} )?(?P<year>\d{{4}}){_END}",
         rf"\[?{_DAY}(?P<day>\d{{1,2}}) {_MONTH} (?P<year>\d{{4}}) {_CLOCK}{_HALF}(?: {_NAMED_ZONE})?{_END}",
         rf"\[?{_MONTH} {{1,2}}(?P<day>\d{{1,2}}) {_CLOCK}{_END}",
     )
@@ -62,14 +62,22 @@ _NO_DATE = re.compile(
     rf"(?:\[?(?:\d\d[-/.]\d\d[-/.]\d{{4}},?[T ])?\d\d:\d\d:\d\d(?:[.,]\d{{1,9}})?(?: [AP]M)?"
     rf"|\[?\d{{8}}[-_T ]\d\d:?\d\d:?\d\d|\[ {{0,9}}\d{{1,9}}\.\d{{3,6}}(?=\])|@[0-9a-f]{{24}}){_END}"
 )
+# What `date` writes where another language is set: `Di 24. Nov 03:00:00 CET 2026`, `mar. 24 nov. 2026 03:00:00 CET`.
+_ANOTHER_LANGUAGE = re.compile(
+    r"\[?[^\W\d_]{2,4}\.?,? \d{1,2}\.? [^\W\d_]{3,9}\.?,? (?:\d{4},? )?\d\d:\d\d:\d\d(?:,? [A-Z]{3,5})?(?: \d{4})?"
+    rf"{_END}"
+)
 _IN_BRACKETS = re.compile(r"\[(?P<name>[A-Za-z][\w./@-]{0,79})\]:?[ \t]")
 _PYTHON = re.compile(r"(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL):(?P<logger>[\w.-]{1,80}):")
 _PRIORITY = re.compile(r"<\d{1,3}>(?:1 )?")
-# What may stand between a time and the text; `- ` is not taken off where `create --dry-run --list` writes it.
-_BETWEEN = re.compile(r"(?:stdout|stderr)(?: [FP]|:) |\| |- (?![^ ]*/)")
-# A host is written in small letters, which keeps `Keeping archive: name` a message.
+# What may stand between a time and the text. `- ` is not taken off where `create --dry-run --list` writes it: before
+# the name of a file and nothing else.
+_BETWEEN = re.compile(r"(?:stdout|stderr)(?: [FP]|:) |\| |- (?![^ ]*/(?!.*: (?:\[Errno \d|file changed while )))")
+# A host is written in small letters, which keeps `Keeping archive: name` a message; `root` is the name of who told
+# `logger` none.
 _PROGRAM = re.compile(
     r"(?:[\w.-]{1,64} )?(?P<program>[\w./@-]{1,64})\[\d{1,9}\]: |[a-z0-9][\w.-]{0,63} (?P<plain>[\w./@-]{1,64}): "
+    r"|[A-Z][\w.-]{0,63} (?P<user>root): "
     r"|[A-Za-z0-9][\w.-]{0,63} (?P<rfc5424>[\w./@-]{1,64}) (?:\d{1,9}|-) [\w.-]{1,32} (?:-|\[[^\]]{0,200}\]) "
 )
 _LEVEL = "DEBUG|INFO|ANSWER|NOTICE|WARN|WARNING|ERROR|CRITICAL|FATAL"
@@ -77,7 +85,8 @@ _LEVEL_FORMS = tuple(
     re.compile(pattern)
     for pattern in (
         rf"- (?P<logger>[\w.-]{{1,80}}) - (?P<level>{_LEVEL}) - ?",
-        rf"(?:- )?\[?(?P<level>{_LEVEL})\]?(?: -|:)? {{1,8}}",
+        # the level is padded, but the indent of a JSON document stays
+        rf"(?:- )?\[?(?P<level>{_LEVEL})\]?(?: -|:)?(?: (?= +\")| {{1,8}})",
         rf"\[?(?P<level>{_LEVEL})\]?:?$",
     )
 )
@@ -127,6 +136,8 @@ def _step(found: Prefix, before: datetime) -> Prefix | None:
             return _behind_time(replace(found, rest=text[match.end() :], time=time, zoned=True))
         if (match := _NO_DATE.match(text)) is not None:
             return _behind_time(replace(found, rest=text[match.end() :]))
+    if first not in "-+/{" and (match := _ANOTHER_LANGUAGE.match(text)) is not None:
+        return _behind_time(replace(found, rest=text[match.end() :]))
     if first == "[" and (match := _IN_BRACKETS.match(text)) is not None:
         return replace(found, rest=text[match.end() :], level=LEVELS.get(match["name"], found.level))
     if first in "DIWEC" and (match := _PYTHON.match(text)) is not None:
@@ -146,7 +157,7 @@ def _program(found: Prefix) -> Prefix:
     match = _PROGRAM.match(found.rest)
     if match is None:
         return found
-    return replace(found, rest=found.rest[match.end() :], logger=match["program"] or match["plain"] or match["rfc5424"])
+    return replace(found, rest=found.rest[match.end() :], logger=match[match.lastgroup or "program"])
 
 
 def _level(found: Prefix) -> Prefix:

@@ -204,8 +204,10 @@ def with_signal(run: Run, signal: Signal) -> Run:
 
 
 def _is_dry(run: Run, signal: Signal) -> bool:
-    """Follow whether anything is really done: what a real run lists takes a mere suspicion back."""
+    """Follow whether anything is really done: what a real run lists, or says last, takes a mere suspicion back."""
     said = signal.captured.get(DRY_RUN)
+    if signal.operation == "backup" and signal.captured.get(LAST_WORD) == COMPLETE:
+        return False  # only what was saved has statistics
     if said == MAYBE:
         return run.dry_run or not (run.starts or run.item or run.top is not None)
     return bool(said) or (run.dry_run and not (ITEM in signal.captured or LISTED in signal.captured))

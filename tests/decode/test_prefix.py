@@ -44,6 +44,9 @@ PREFIXES: list[tuple[str, datetime, bool, Level | None, str]] = [
     ("2026-11-23T05:03:10.164123456Z stderr F ", FIVE.replace(microsecond=164123, tzinfo=UTC), True, None, ""),
     ("<30>1 2026-11-23T05:03:10.164Z nas borg 4711 - - ", FIVE.replace(microsecond=164000, tzinfo=UTC), True, None,
      "borg"),
+    ("Nov 23 05:03:10 Tower root: ", FIVE, False, None, "root"),
+    ("Mon Nov 23 05:03:10 AM UTC 2026 ", FIVE.replace(tzinfo=UTC), True, None, ""),
+    ("2026-11-23 05:03:10 INFO     ", FIVE, False, Level.INFO, ""),
     ("<13>Nov 23 05:03:10 nas borg[4711]: ", FIVE, False, None, "borg"),
     ("[Mon Nov 23 05:03:10 UTC 2026] ", FIVE.replace(tzinfo=UTC), True, None, ""),
     ("2026-11-23 05:03:10\t", FIVE, False, None, ""),
@@ -60,6 +63,8 @@ PREFIXES: list[tuple[str, datetime, bool, Level | None, str]] = [
     ("23.11.2026 05:03:10 ", FIVE, False, None, ""),
     ("20261123-050310 ", FIVE, False, None, ""),
     ("@4000000065a1b2c30a1b2c3d ", FIVE, False, None, ""),
+    ("Mo 23. Nov 05:03:10 CET 2026 ", FIVE, False, None, ""),
+    ("lun. 23 nov. 2026 05:03:10 CET ", FIVE, False, None, ""),
     ("[12345.678901] nas borg[4711]: ", FIVE, False, None, "borg"),
 ]  # fmt: skip
 
@@ -116,6 +121,23 @@ def test_a_time_without_a_year_is_the_last_one_before_it_was_read() -> None:
     assert found is not None
     assert found.time is not None
     assert found.time.year == 2026
+
+
+@pytest.mark.parametrize("prefix", ["2026-11-23 05:03:10 ", "[2026-11-23 05:03:10] INFO: ", "05:03:10 INFO "])
+def test_the_indent_of_a_json_document_stays(prefix: str) -> None:
+    assert read(f'{prefix}    "archive": {{').text == '    "archive": {'
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("05:03:10 - /mnt/a: open: [Errno 13] Permission denied", "/mnt/a: open: [Errno 13] Permission denied"),
+        ("05:03:10 - - /mnt/a", "- /mnt/a"),
+        ("05:03:10 - /mnt/a", "- /mnt/a"),
+    ],
+)
+def test_a_dash_behind_the_time_is_no_dry_run_before_trouble(line: str, text: str) -> None:
+    assert read(line).text == text
 
 
 @pytest.mark.parametrize("fence", ["A ", "M ", "d ", "- ", "65.42 MB O 65.42 MB C 65.42 MB D 0 N "])
