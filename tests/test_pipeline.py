@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,12 @@ QUIET_FAILURE = "Repository /r does not exist.\n"
 EVENTS = EventFilter(("*.failure", "*.missed"))
 
 
+@cache
+def shipped_rules() -> Matcher:
+    """Read them once: it takes longer than most tests."""
+    return Matcher(load_rules().rules)
+
+
 class World:
     """A watched directory, a journal and a clock turned by hand."""
 
@@ -40,7 +47,7 @@ class World:
         (self.watch / "nas").mkdir(parents=True)
         self.log = self.watch / "nas" / "backup.log"
         self.state = directory / "state"
-        self.matcher = Matcher(load_rules().rules)
+        self.matcher = shipped_rules()
         self.moment = START
         self.expect: timedelta | None = None
         self.remind: timedelta | None = None
