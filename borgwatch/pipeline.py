@@ -34,8 +34,10 @@ _LINES_A_STEP = 350
 """Lines judged in one step, about: so many that commits do not cost most, so few that the loop stays responsive."""
 _LAG = timedelta(seconds=1)
 """How far the journal may lag behind lines that meant nothing: read again after a crash, they mean nothing again."""
-_MAX_BEHIND = timedelta(hours=1)
-"""How long reading may be behind before the dead-man's switch no longer waits for it."""
+_MAX_BEHIND = 3600.0
+"""Seconds for which reading may be behind before the dead-man's switch no longer waits for it."""
+_ARRIVES = 60.0
+"""Seconds that the first lines may take of a source that has just come: of an app, they come over the network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,8 @@ class Pipeline:
         self._alerts = journal.alerts()
         self._held = journal.held()
         self._last_read: dict[str, datetime] = {}
-        self._behind_since: datetime | None = None
+        self._behind_since: float | None = None
+        self._away_at: float | None = None
         self._unwritten: dict[str, Position | None] = {}
         self._uncounted = 0
         self._written = datetime.min.replace(tzinfo=UTC)
@@ -172,7 +175,7 @@ class Pipeline:
         sound, passed_over = self._sound(lines, now) if careful else (lines, ())
         judged = self._judge_lines(sound, now, positions)
         self._clock = self._clock.look(now, self._monotonic())
-        may_miss = not self._is_behind(batches, now) and self._clock.is_steady
+        may_miss = not self._is_behind(batches) and self._clock.is_steady
         decided = self._decide(judged.events, now, may_miss=may_miss)
         roots = [root for root, tree in self._new_roots.items() if tree.is_there]
         count = sum(batch.count for _, batch in batches)
@@ -206,15 +209,21 @@ class Pipeline:
             more=any(batch.more for _, batch in batches),
         )
 
-    def _is_behind(self, batches: Iterable[tuple[Source, Batch]], now: datetime) -> bool:
-        """Say whether the success that seems to be missing may stand in what is yet to be read.
+    def _is_behind(self, batches: Sequence[tuple[Source, Batch]]) -> bool:
+        """Say whether the success that seems to be missing may stand in what is yet to be read, or yet to come.
 
-        Only for a while: a file that always has more must not switch the dead-man's switch off.
+        Only for a while: a file that always has more, or a directory that never comes, must not switch the dead-man's
+        switch off.
         """
-        if not any(batch.more for _, batch in batches):
+        now = self._monotonic()
+        if not all(tree.is_there for tree, _ in batches):
+            self._away_at = now
+        is_arriving = self._away_at is not None and now - self._away_at < _ARRIVES
+        if not is_arriving and not any(batch.more for _, batch in batches):
             self._behind_since = None
             return False
-        self._behind_since = self._behind_since or now
+        if self._behind_since is None:
+            self._behind_since = now
         return now - self._behind_since < _MAX_BEHIND
 
     def _sound(self, lines: Iterable[Line], now: datetime) -> tuple[list[Line], tuple[Problem, ...]]:
@@ -285,13 +294,13 @@ class Pipeline:
         self, jobs: dict[tuple[str, str], JobState], given_up: list[JobState], now: datetime, *, may_miss: bool
     ) -> Iterable[Event]:
         """Compare all jobs with the plan: give the events of what is missing, put what no longer is into `given_up`."""
+        if not may_miss:  # of a clock that has just jumped, nobody knows which time was the wrong one
+            return
         for place, known in {**self._jobs, **jobs}.items():
             expectation = expected(self.plan.expect, *place)
             state = rewound(known, now) if expectation is not None else known
             if state is not known:
                 jobs[place] = state
-            if not may_miss:
-                continue
             if expectation is not None and (late := missed(state, expectation, now)) is not None:
                 jobs[place], event = late
                 yield event

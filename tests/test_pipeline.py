@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,12 @@ QUIET_FAILURE = "Repository /r does not exist.\n"
 EVENTS = EventFilter(("*.failure", "*.missed"))
 
 
+@cache
+def shipped_rules() -> Matcher:
+    """Read them once: it takes longer than most tests."""
+    return Matcher(load_rules().rules)
+
+
 class World:
     """A watched directory, a journal and a clock turned by hand."""
 
@@ -40,7 +47,7 @@ class World:
         (self.watch / "nas").mkdir(parents=True)
         self.log = self.watch / "nas" / "backup.log"
         self.state = directory / "state"
-        self.matcher = Matcher(load_rules().rules)
+        self.matcher = shipped_rules()
         self.moment = START
         self.expect: timedelta | None = None
         self.remind: timedelta | None = None
@@ -364,8 +371,59 @@ def test_case_29_a_clock_that_is_set_forward_trips_nothing_and_set_back_hides_no
     world.step()
     world.set_clock(timedelta(days=-400))
     assert world.step(timedelta(minutes=1)).events == ()
+    assert world.step(timedelta(minutes=11)).events == ()
     assert world.step(timedelta(hours=25)).events == ()
     assert [event.name for event in world.step(timedelta(hours=2)).events] == ["backup.missed"]
+
+
+def test_case_29_a_clock_that_is_wrong_for_a_moment_changes_nothing(world: World) -> None:
+    """Set back by a day and set right again: the last success has not moved with it."""
+    world.expect = timedelta(hours=26)
+    world.restart()
+    world.step()
+    world.write(GOOD.format("a"))
+    world.step()
+    before = world.journal.jobs()["nas", "backup"].last_success
+    world.set_clock(timedelta(days=-1))
+    world.step(timedelta(seconds=10))
+    world.set_clock(timedelta(days=1))
+    world.step(timedelta(seconds=10))
+    world.step(timedelta(minutes=11))
+    assert world.journal.jobs()["nas", "backup"].last_success == before
+    assert world.step(timedelta(hours=25)).events == ()
+
+
+def test_case_29_a_success_in_a_directory_that_comes_late_is_waited_for(world: World) -> None:
+    """After a week of downtime, the share with the logs is mounted a little after borgwatch has started."""
+    world.expect = timedelta(hours=26)
+    world.restart()
+    world.step()
+    world.write(GOOD.format("a"))
+    world.step()
+    world.write(GOOD.format("b"))
+    changed = (world.moment + timedelta(days=7, hours=-1)).timestamp()
+    os.utime(world.log, (changed, changed))
+    world.watch.rename(world.watch.with_name("unmounted"))
+    world.moment += timedelta(days=7)
+    world.restart()
+    assert world.step().events == ()
+    assert world.step(timedelta(minutes=50)).events == ()
+    world.watch.with_name("unmounted").rename(world.watch)
+    assert [event.name for event in world.step(timedelta(seconds=5)).events] == ["backup.success"]
+    assert world.step(timedelta(hours=24)).events == ()
+
+
+def test_case_29_a_directory_that_never_comes_does_not_switch_the_switch_off(world: World) -> None:
+    world.expect = timedelta(hours=26)
+    world.restart()
+    world.step()
+    world.write(GOOD.format("a"))
+    world.step()
+    world.watch.rename(world.watch.with_name("unmounted"))
+    world.moment += timedelta(days=7)
+    world.restart()
+    assert world.step().events == ()
+    assert [event.name for event in world.step(timedelta(minutes=61)).events] == ["backup.missed"]
 
 
 def test_case_29_a_reminder_is_told_again_until_a_success(world: World) -> None:

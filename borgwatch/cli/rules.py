@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ import click
 from borgwatch.cli.output import event_json, print_json, say_error
 from borgwatch.config import load
 from borgwatch.errors import JournalError, RuleError
-from borgwatch.journal.store import Journal
+from borgwatch.journal.lookback import Lookback
 from borgwatch.matching.load import RuleSet, load_rules
 from borgwatch.matching.remarks import Remark, remarks
 from borgwatch.matching.rules import Rule
@@ -65,15 +66,9 @@ def _tell_remarks(notes: Iterable[Remark]) -> None:
 
 def _hits(settings: Settings) -> Mapping[str, RuleHits] | None:
     """Ask the journal how often each rule spoke; None, said on standard error, where it cannot be asked."""
-    if not (settings.state / "journal.sqlite3").exists():
-        say_error(f"no hits are shown: {settings.state} holds no journal (BORGWATCH_STATE)")
-        return None
     try:
-        journal = Journal.open(settings.state)
-        try:
-            return journal.rule_hits()
-        finally:
-            journal.close()
+        with closing(Lookback.open(settings.state)) as past:
+            return past.rule_hits()
     except JournalError as error:
         say_error(f"no hits are shown: {error}")
         return None

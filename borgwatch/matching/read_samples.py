@@ -19,10 +19,11 @@ def read_samples(document: Document, samples: Node) -> Iterable[Sample]:
         if ("line" in parts) == ("lines" in parts):
             document.fault(node, "a sample has either line: or lines:")
             continue
-        lines = document.one_or_many(
+        texts = document.one_or_many(
             parts["line"] if "line" in parts else parts["lines"], lambda item: document.text(item, "a line")
         )
-        if not lines:
+        lines = tuple(line for text in texts for line in text.removesuffix("\n").split("\n"))  # as `|` writes them
+        if not texts:
             document.fault(node, "a sample has no line")
         hits = document.boolean(parts["hits"], "hits") if "hits" in parts else True
         event = _expected_event(document, parts["event"]) if "event" in parts else {}

@@ -57,10 +57,12 @@ def _sample_records(pack: Pack) -> Iterator[Record]:
 
 
 def _catches_all(rule: Rule, lines: Collection[Record]) -> str:
-    when = _anywhere(rule.when)
-    found = sum(when.holds(record, {}) for record in lines)
-    if found <= _NEARLY_ALL * len(lines):
-        return ""
+    when, left_out = _anywhere(rule.when), 0
+    for record in lines:
+        left_out += not when.holds(record, {})
+        if left_out >= (1 - _NEARLY_ALL) * len(lines):
+            return ""  # which is soon known of nearly every rule
+    found = len(lines) - left_out
     count = f"{found} of the {len(lines)} sample lines of other packs"
     return f"it speaks for {count}: wherever it is asked, hardly a line is left for the rules after it"
 

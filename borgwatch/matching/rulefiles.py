@@ -1,5 +1,8 @@
 """Tell when rule files have changed: an edge that looks at names, sizes and times, and reads nothing.
 
+The time of the last change of any kind is among them (`ctime`), for a file may be replaced by another of the same size
+and age, and one that could not be read may be given the right.
+
 Looking is the truth here, as for logs; a notification only makes the look come sooner. A change counts once the files
 have stood still for a moment, so that a file that an editor is still writing is not taken for a broken one.
 """
@@ -17,7 +20,7 @@ __all__ = ["RuleFiles"]
 _SETTLE = 0.5
 """Seconds for which changed files must stand still."""
 
-_Look = tuple[tuple[str, int, int, int], ...]
+_Look = tuple[tuple[str, int, int, int, int], ...]
 
 
 class RuleFiles:
@@ -44,7 +47,7 @@ class RuleFiles:
         self._known = self._seen = self._look()
 
     def _look(self) -> _Look:
-        found: list[tuple[str, int, int, int]] = []
+        found: list[tuple[str, int, int, int, int]] = []
         for directory in self._directories:
             try:
                 with os.scandir(directory) as entries:
@@ -54,9 +57,9 @@ class RuleFiles:
         return tuple(sorted(found))
 
 
-def _facts(entry: os.DirEntry[str]) -> tuple[str, int, int, int]:
+def _facts(entry: os.DirEntry[str]) -> tuple[str, int, int, int, int]:
     try:
         status = entry.stat()
     except OSError:
-        return entry.path, 0, 0, 0
-    return entry.path, status.st_ino, status.st_size, status.st_mtime_ns
+        return entry.path, 0, 0, 0, 0
+    return entry.path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

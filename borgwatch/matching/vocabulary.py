@@ -165,7 +165,7 @@ EXPECTATION: Keys = {
 
 SAMPLE: Keys = {
     "line": Key("one line", _TEXT),
-    "lines": Key("or a few", _many(_TEXT)),
+    "lines": Key("or a few: a list, or a block of text", _many(_TEXT)),
     "hits": Key("`false` where the rule must keep silent", _BOOLEAN),
     "event": Key("what the last event must be like, or `none`", {"anyOf": [{"const": "none"}, _ref("event")]}),
     "source": Key("the file that the lines stand in; `sample` by default", _TEXT),

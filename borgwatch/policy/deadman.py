@@ -102,7 +102,7 @@ def missed(state: JobState, expectation: Expectation, now: datetime) -> tuple[Jo
     last, within = state.last_success, expectation.within
     if last is None or within is None or now - last <= within:
         return None
-    if state.from_past and state.missed_since is None and now - last > within + _RETIRED:
+    if state.from_past and state.missed_since is None and (state.learnt or now) - last > within + _RETIRED:
         return None
     is_reminder = state.missed_since == last
     if is_reminder and not _is_due(state, expectation, now):

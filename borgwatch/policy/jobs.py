@@ -30,7 +30,7 @@ class JobState:
     `missed_since` is the success whose successor was told to be missing: one success trips the switch once;
     `missed_at` is when it was last told. `failures` counts the runs that failed since the last success, the first of
     them (or the first that was missing) at `failing_since`. `run` is the id of the last run, which may yet be amended.
-    `from_past` says that the last success stood in the log when borgwatch first came.
+    `from_past` says that the last success stood in the log when borgwatch first came, which was at `learnt`.
     """
 
     job: str
@@ -44,6 +44,7 @@ class JobState:
     failing_since: datetime | None = None
     run: str = ""
     from_past: bool = False
+    learnt: datetime | None = None
 
 
 def is_echo(state: JobState, event: Event) -> bool:
@@ -74,7 +75,8 @@ def learn(state: JobState, event: Event, now: datetime) -> tuple[JobState, Event
         fields = _recovered(state, event)
         known = state.last_success
         if known is None or event.time > known or known > now:
-            state = replace(state, last_success=min(event.time, now), from_past=event.past)
+            learnt = now if event.past else None
+            state = replace(state, last_success=min(event.time, now), from_past=event.past, learnt=learnt)
         state = replace(state, failures=0, failing_since=None)
     state = replace(state, last_outcome=event.outcome, last_run=event.time, run=event.run)
     return state, replace(event, fields={**event.fields, **fields}) if fields else event

@@ -29,7 +29,8 @@ from borgwatch.sources.lines import MAX_LINE
 __all__ = ["STDIN", "expand", "job_name", "numbered_lines", "read_lines"]
 
 STDIN = "-"
-_PEEK = 6
+_PEEK = 10
+_BZIP2 = re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)")  # with its first block or its end: text may begin with BZh
 _MAX_WRAPPED = 8 * MAX_LINE  # every byte of a line may come as an escape of six
 _ROTATED = re.compile(r"(\.\d+)?(\.(gz|bz2|xz))?$")
 _BROKEN = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
@@ -92,7 +93,7 @@ def _peek(file: BinaryIO) -> bytes:
 def _uncompressed(file: BinaryIO, first: bytes) -> AbstractContextManager[_Reader]:
     if first.startswith(b"\x1f\x8b"):
         return gzip.GzipFile(fileobj=file)
-    if first.startswith(b"BZh"):
+    if _BZIP2.match(first):
         return bz2.BZ2File(file)
     if first.startswith(b"\xfd7zXZ\x00"):
         return cast("AbstractContextManager[_Reader]", lzma.LZMAFile(file))

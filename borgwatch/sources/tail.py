@@ -217,7 +217,13 @@ class Tree:
         return named
 
     def _due(self, look: Look, named: Collection[str] | None) -> list[str]:
-        """List the sources to be opened: the known ones first, because they may own what a new name shows."""
+        """List the sources to be opened: the known ones first, because they may own what a new name shows.
+
+        None while the directory itself is away: a share that is not mounted has lost no file, and what is forgotten
+        would be news again.
+        """
+        if not self.is_there:
+            return []
         chosen = self._agenda.full() if named is None else self._agenda.quick(named)
         known = sorted(source for source in chosen if not self._is_at_rest(source, look))
         self._agenda.only_restless(known)

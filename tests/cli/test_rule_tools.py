@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -195,7 +197,10 @@ def test_rules_list_shows_how_often_each_rule_spoke(own: Path, tmp_path: Path) -
 
 def test_rules_list_without_a_journal_says_so_and_lists(tmp_path: Path) -> None:
     result = call("rules", "list")
-    assert result.stderr == f"borgwatch: no hits are shown: {tmp_path}/state holds no journal (BORGWATCH_STATE)\n"
+    assert result.stderr == (
+        f"borgwatch: no hits are shown: there is no journal in {tmp_path}/state yet:"
+        " `borgwatch run` makes it (BORGWATCH_STATE)\n"
+    )
     assert "never" not in result.stdout
     assert result.return_value == 0
     assert objects("rules", "list")[0]["hits"] is None
@@ -203,6 +208,15 @@ def test_rules_list_without_a_journal_says_so_and_lists(tmp_path: Path) -> None:
     (tmp_path / "state" / "journal.sqlite3").write_bytes(b"no database" * 100)
     assert "no hits are shown: " in call("rules", "list").stderr
     assert (tmp_path / "state" / "journal.sqlite3").read_bytes() == b"no database" * 100
+
+
+def test_rules_list_writes_nothing_and_leaves_the_journal_of_another_version_as_it_is(tmp_path: Path) -> None:
+    Journal.open(tmp_path / "state").close()
+    with closing(sqlite3.connect(tmp_path / "state" / "journal.sqlite3")) as database:
+        database.execute("PRAGMA user_version = 1")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "state").iterdir()}
+    assert "no hits are shown: the journal was written by an older borgwatch" in call("rules", "list").stderr
+    assert {path.name: path.read_bytes() for path in (tmp_path / "state").iterdir()} == before
 
 
 def test_rules_test_shows_what_each_line_gave(own: Path) -> None:

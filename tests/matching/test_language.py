@@ -275,6 +275,13 @@ def test_a_sample_says_where_its_lines_stand() -> None:
     assert run_samples(pack(text % "{line: x}").rules)[0].differences
 
 
+@pytest.mark.parametrize("text", ['{lines: "one\\ntwo\\n"}', '{lines: ["one", "two"]}', '{line: "one\\ntwo"}'])
+def test_a_block_of_text_is_as_many_lines(text: str) -> None:
+    """Lines that are copied from a log stand best behind `|`; no line of a log holds a line end."""
+    (rule,) = pack(f"rules: [{{id: a, match: {{text|re: ^two$}}, run: detail, samples: [{text}]}}]").rules
+    assert [sample.lines for sample in rule.samples] == [("one", "two")]
+
+
 # -- what bounds a file ---
 
 

@@ -142,6 +142,8 @@ def test_a_job_that_was_long_retired_when_borgwatch_came_is_not_waited_for() -> 
     assert told(learnt, LAST + 27 * HOUR) is not None
     assert told(learnt, LAST + 40 * DAY) is None
     assert told(replace(learnt, from_past=False), LAST + 40 * DAY) is not None
+    assert told(replace(learnt, learnt=LAST + DAY), LAST + 40 * DAY) is not None
+    assert told(replace(learnt, learnt=LAST + 40 * DAY), LAST + 50 * DAY) is None
 
 
 def test_the_night_of_the_clock_change_counts_real_hours() -> None:

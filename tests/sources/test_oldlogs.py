@@ -31,6 +31,14 @@ def test_compression_is_known_by_content_whatever_the_name(tmp_path: Path, pack:
     assert texts(path) == [b"first", b"second", b"", b"last without an end"]
 
 
+def test_text_that_begins_as_bzip2_does_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "borg.log"
+    path.write_bytes(b"BZh9 is no archive\n")
+    assert texts(path) == [b"BZh9 is no archive"]
+    path.write_bytes(bz2.compress(b""))
+    assert texts(path) == []
+
+
 def test_the_place_of_a_line_is_where_it_ends_in_the_text(tmp_path: Path) -> None:
     path = tmp_path / "borg.log.2.gz"
     path.write_bytes(gzip.compress(TEXT))
