@@ -173,8 +173,8 @@ class Journal(Lookback):
             for rule, hits in change.hits.items():
                 self._add_hits(database, rule, hits)
             unclaimed = tuple(change.unclaimed)
-            self._add_unclaimed(database, unclaimed)
             self._count(database, lines=change.lines, unclaimed=sum(line.count for line in unclaimed))
+            self._add_unclaimed(database, unclaimed)
             self._put_held(database, change.held)
 
     @staticmethod
@@ -245,10 +245,12 @@ class Journal(Lookback):
             jobs.add(line.job)
             database.execute(
                 """
-                INSERT INTO unclaimed (job, text, count, first, last, sample, source) VALUES (?, ?, ?, ?, ?, ?, ?)
+                INSERT INTO unclaimed (job, text, count, first, last, sample, source, seq)
+                VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT count FROM counters WHERE name = 'unclaimed'))
                 ON CONFLICT (job, text) DO UPDATE SET
                     count = count + excluded.count, first = min(first, excluded.first),
-                    last = max(last, excluded.last), sample = excluded.sample, source = excluded.source
+                    last = max(last, excluded.last), sample = excluded.sample, source = excluded.source,
+                    seq = excluded.seq
                 """,
                 (
                     line.job,

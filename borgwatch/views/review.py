@@ -120,9 +120,9 @@ def review(
     own_rules: Iterable[str],
     hits: Mapping[str, RuleHits],
 ) -> Review:
-    """Sum up. `events` are those since the last review; `recent` holds the newest runs of each job, newest first."""
+    """Sum up. `events` and `unclaimed` are new; `recent` holds the newest runs of each job, newest first."""
     told = [found.event for found in events if not found.event.past and found.event.outcome != Outcome.RECOVERED]
-    lines = tuple(_line(line) for line in unclaimed if since is None or line.last > since)
+    lines = tuple(map(_line, unclaimed))
     new = {event.run for event in told if event.run}
     found = tuple(outlier for _, runs in sorted(recent.items()) for outlier in outliers(runs, new))
     ended = last_words(told)
