@@ -54,13 +54,17 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step gave. `lines` were read; `more` says that there is more to read at once."""
+    """What one step gave. `lines` were read; `more` says that there is more to read at once.
+
+    `held` are the events (their ids) whose alerts wait for the end of a cool-down.
+    """
 
     events: tuple[Event, ...] = ()
     alerts: tuple[Alert, ...] = ()
     problems: tuple[Problem, ...] = ()
     lines: int = 0
     more: bool = False
+    held: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class _Decided:
     jobs: Mapping[tuple[str, str], JobState]
     alerts: Mapping[tuple[str, str], Alert]
     held: Mapping[Key, Held | None]
+    untold: frozenset[str]
 
     @property
     def is_news(self) -> bool:
@@ -202,6 +207,7 @@ class Pipeline:
             problems=(*(problem for _, batch in batches for problem in batch.problems), *passed_over),
             lines=count,
             more=any(batch.more for _, batch in batches),
+            held=decided.untold,
         )
 
     def _is_behind(self, batches: Iterable[tuple[Source, Batch]], now: datetime) -> bool:
@@ -271,7 +277,9 @@ class Pipeline:
             alert = alert_for(event, current, self.plan.events, self.plan.instance)
             if alert is not None:
                 alerts[place] = alert
-        return _Decided(tuple(events), jobs, alerts, {**folded.held, **told.held})
+        passed = {event.id for event in told.events}
+        untold = frozenset(e.id for e in events if e.id not in passed and self.plan.events.wants(e.name))
+        return _Decided(tuple(events), jobs, alerts, {**folded.held, **told.held}, untold)
 
     def _missed(self, jobs: dict[tuple[str, str], JobState], now: datetime, *, may_miss: bool) -> Iterable[Event]:
         for place, known in {**self._jobs, **jobs}.items():

@@ -65,15 +65,17 @@ def _read(past: Lookback, settings: Settings, span: timedelta | None) -> tuple[R
         events, unclaimed = past.events_after(known.seq), past.unclaimed(known.unclaimed)
     new = Counter((found.event.job, found.event.operation) for found in events if found.event.run)
     recent = {place: past.outlines_of(*place, min(new[place], _MOST_COMPARED) + 2 * USUAL) for place in past.jobs()}
-    found = review(now_status, since, events, recent, unclaimed, _own_rules(settings), past.rule_hits())
+    own_rules, faults = _own_rules(settings)
+    found = review(now_status, since, events, recent, unclaimed, own_rules, past.rule_hits(), faults)
     return found, ReviewMark(now_status.time, past.last_seq(), past.counters().get("unclaimed", 0))
 
 
-def _own_rules(settings: Settings) -> list[str]:
-    """List the user's rules; without any, the shipped ones need not be read."""
+def _own_rules(settings: Settings) -> tuple[list[str], list[str]]:
+    """List the user's rules, and what is wrong with their files; without any, the shipped ones need not be read."""
     if not any(directory.is_dir() and any(directory.iterdir()) for directory in settings.rules):
-        return []
-    return [rule.id for pack in load_rules(settings.rules).packs if not pack.shipped for rule in pack.rules]
+        return [], []
+    found = load_rules(settings.rules)
+    return [rule.id for pack in found.packs if not pack.shipped for rule in pack.rules], list(found.problems)
 
 
 def _show(found: Review) -> None:
@@ -89,6 +91,11 @@ def _show(found: Review) -> None:
     if found.outliers:
         heading(f"Unlike the {USUAL} runs before")
         table(("when", "job", "operation", "what", "value", "usual"), map(_outlier, found.outliers[-_MANY:]))
+    if found.rule_faults:
+        heading("Rule files that are wrong: what they hold is not in force")
+        for fault in found.rule_faults[:_MANY]:
+            line(f"{fault}", before="  ")
+        _say_left_out(len(found.rule_faults))
     if found.dead_rules:
         heading("Rules of yours that do not speak (any more)")
         for rule in found.dead_rules:

@@ -27,7 +27,10 @@ class SourceState:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A moment of the running service. `events` and `deliveries` are counted since `started`."""
+    """A moment of the running service. `events` and `deliveries` are counted since `started`.
+
+    `rule_faults` says what is wrong with the rule files as they were last read.
+    """
 
     version: str
     started: datetime
@@ -38,6 +41,7 @@ class Live:
     deliveries: Mapping[str, int] = field(default_factory=dict)
     rules: int = 0
     own_rules: tuple[str, ...] = ()
+    rule_faults: tuple[str, ...] = ()
     expect: tuple[Expectation, ...] = ()
 
     @property

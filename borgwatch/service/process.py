@@ -73,6 +73,7 @@ class Service:
         self._limits = limits or Limits(stalled=settings.stalled_after)
         self._rule_files = RuleFiles(settings.rules, time.monotonic)
         self.rules = rules or load_rules(settings.rules)
+        self._rule_faults = tuple(self.rules.problems)
         self._containers = Containers(picks_in(settings.sources))
         self._by_root = self._trees()
         self._apps = self._app_outputs()
@@ -198,7 +199,7 @@ class Service:
             __version__, self._started,
             health(last, now(), time.monotonic()) if last is not None else Health(Condition.UNHEALTHY, "starting"),
             self._truenas_state(), tuple(self._source_states()), self._tally.events, self._tally.deliveries,
-            len(self.rules.rules), own_rules, self.pipeline.plan.expect,
+            len(self.rules.rules), own_rules, self._rule_faults, self.pipeline.plan.expect,
         )  # fmt: skip
 
     def _source_states(self) -> Iterator[SourceState]:
@@ -336,6 +337,7 @@ class Service:
 
     def _reload_rules(self) -> None:
         rules = load_rules(self._settings.rules)
+        self._rule_faults = tuple(rules.problems)
         if rules.problems:
             for problem in rules.problems:
                 self._report.problem("rules.rejected", problem)

@@ -30,6 +30,10 @@ _USUAL_TOO = 2
 _WAITS_LONG = timedelta(minutes=10)
 _DEAD_AFTER = timedelta(days=180)
 _TROUBLE = frozenset({Outcome.FAILURE, Outcome.STALLED, Outcome.MISSED})
+_LOOKS = (
+    ("kind of warning", "kinds of warning"), ("unclaimed line",), ("outlier",),
+    ("fault in rule files", "faults in rule files"),
+)  # fmt: skip
 _DIGITS = re.compile(r"\d+")
 _UNUSUAL: Mapping[str, tuple[float, float]] = {
     # what is compared: (by which factor it must differ, how much it must differ at least)
@@ -88,6 +92,7 @@ class Outlier:
 class Review:
     """What a person should look at. `since` is the last review, `delivery` what is wrong with telling people.
 
+    `rule_faults` says what is wrong with rule files: what they hold is not in force, or an older state of it.
     `mailed` counts the alerts that could only be mailed: nobody can tell whether they arrived.
     """
 
@@ -100,6 +105,7 @@ class Review:
     unclaimed: tuple[Line, ...]
     outliers: tuple[Outlier, ...]
     dead_rules: tuple[str, ...]
+    rule_faults: tuple[str, ...]
     delivery: tuple[str, ...]
     mailed: int
     verdict: str
@@ -119,6 +125,7 @@ def review(
     unclaimed: Iterable[Unclaimed],
     own_rules: Iterable[str],
     hits: Mapping[str, RuleHits],
+    rule_faults: Sequence[str] = (),
 ) -> Review:
     """Sum up. `events` and `unclaimed` are new; `recent` holds the newest runs of each job, newest first."""
     told = [found.event for found in events if not found.event.past and found.event.outcome != Outcome.RECOVERED]
@@ -135,8 +142,8 @@ def review(
         troubles=_groups(event for event in told if event.outcome in _TROUBLE),
         warnings=warnings, unclaimed=lines, outliers=found,
         dead_rules=tuple(rule for rule in own_rules if _is_dead(hits.get(rule), now_status.time)),
-        delivery=delivery, mailed=sum(found.delivery == "mailed" for found in events),
-        verdict=_verdict(broken, delivery, ended, since, (len(warnings), len(lines), len(found))),
+        rule_faults=tuple(rule_faults), delivery=delivery, mailed=sum(found.delivery == "mailed" for found in events),
+        verdict=_verdict(broken, delivery, ended, since, (len(warnings), len(lines), len(found), len(rule_faults))),
     )  # fmt: skip
 
 
@@ -219,7 +226,7 @@ def _verdict(
     delivery: Sequence[str],
     events: Sequence[Event],
     since: datetime | None,
-    looks: tuple[int, int, int],
+    looks: tuple[int, int, int, int],
 ) -> str:
     """Say the whole in one line: what is broken, else what deserves a look, else that all is well."""
     runs = sum(event.outcome != Outcome.MISSED for event in events)
@@ -230,14 +237,12 @@ def _verdict(
         parts = [f"broken now: {', '.join(f'{job.job} {job.operation}' for job in broken)}"] if broken else []
         parts += ["delivery in trouble"] if delivery else []
         return f"ACT: {'; '.join(parts)}. {past}."
-    names = ("kind of warning", "unclaimed line", "outlier")
-    parts = [_count(count, name) for count, name in zip(looks, names, strict=True) if count]
+    parts = [_count(count, *names) for count, names in zip(looks, _LOOKS, strict=True) if count]
     if parts or failed:
         what = f"nothing is broken; {', '.join(parts)}" if parts else "nothing is broken any more"
         return f"LOOK: {what}. {past}."
     return f"WELL: nothing is broken and nothing stands out. {past}."
 
 
-def _count(number: int, thing: str) -> str:
-    plural = thing.replace("kind of warning", "kinds of warning") if "kind of" in thing else f"{thing}s"
-    return f"{number} {thing if number == 1 else plural}"
+def _count(number: int, thing: str, things: str = "") -> str:
+    return f"{number} {thing if number == 1 else things or f'{thing}s'}"

@@ -112,6 +112,21 @@ async def test_a_line_that_is_read_late_is_in_the_next_review(tmp_path: Path) ->
     assert [line["sample"] for line in json.loads(done.out)["unclaimed"]] == ["ERROR: late"]
 
 
+async def test_rule_files_that_are_wrong_are_something_to_look_at(tmp_path: Path) -> None:
+    """Whoever wrote a rule weeks ago believes it to be in force."""
+    now = datetime.now(UTC)
+    with closing(Journal.open(tmp_path)) as journal:
+        journal.set_note(ServiceState("1.0.0", now, now))
+        journal.set_note(DeliveryState("alert", now, release="25.10.6"))
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "own.yaml").write_text("schema: 1\npack: own\nrules:\n  - {id: a, emitt: x}\n")
+    done = await borgwatch("review", settings=settings(tmp_path))
+    heading, fault = done.out.splitlines()[(at := done.out.splitlines().index(
+        "Rule files that are wrong: what they hold is not in force")) : at + 2]  # fmt: skip
+    assert re.search(r"own\.yaml:4:\d+: ", fault), heading
+    assert re.match(r"LOOK: nothing is broken; \d faults? in rule files\. 0 runs", done.out.splitlines()[-1])
+
+
 async def test_the_json_has_a_version_and_the_documented_fields(year: Path) -> None:
     for arguments, keys in (
         (("status",), {"version", "time", "at_work", "service", "delivery", "waiting", "jobs"}),
@@ -120,7 +135,7 @@ async def test_the_json_has_a_version_and_the_documented_fields(year: Path) -> N
             ("review",),
             {
                 "version", "since", "status", "broken", "happened", "troubles", "warnings", "unclaimed", "outliers",
-                "dead_rules", "delivery", "mailed", "verdict",
+                "dead_rules", "rule_faults", "delivery", "mailed", "verdict",
             },
         ),
     ):  # fmt: skip
