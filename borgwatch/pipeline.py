@@ -58,13 +58,17 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step gave. `lines` were read; `more` says that there is more to read at once."""
+    """What one step gave. `lines` were read; `more` says that there is more to read at once.
+
+    `held` are the events (their ids) whose alerts wait for the end of a cool-down.
+    """
 
     events: tuple[Event, ...] = ()
     alerts: tuple[Alert, ...] = ()
     problems: tuple[Problem, ...] = ()
     lines: int = 0
     more: bool = False
+    held: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class _Decided:
     jobs: Mapping[tuple[str, str], JobState]
     alerts: Mapping[tuple[str, str], Alert]
     held: Mapping[Key, Held | None]
+    untold: frozenset[str]
 
     @property
     def is_news(self) -> bool:
@@ -207,6 +212,7 @@ class Pipeline:
             problems=(*(problem for _, batch in batches for problem in batch.problems), *passed_over),
             lines=count,
             more=any(batch.more for _, batch in batches),
+            held=decided.untold,
         )
 
     def _is_behind(self, batches: Sequence[tuple[Source, Batch]]) -> bool:
@@ -288,7 +294,9 @@ class Pipeline:
             cleared = taken_back(alerts.get(place) or self._alerts.get(place), state, now)
             if cleared is not None:
                 alerts[place] = cleared
-        return _Decided(tuple(events), jobs, alerts, {**folded.held, **told.held})
+        passed = {event.id for event in told.events}
+        untold = frozenset(e.id for e in events if e.id not in passed and self.plan.events.wants(e.name))
+        return _Decided(tuple(events), jobs, alerts, {**folded.held, **told.held}, untold)
 
     def _missed(
         self, jobs: dict[tuple[str, str], JobState], given_up: list[JobState], now: datetime, *, may_miss: bool

@@ -16,6 +16,11 @@ from tests.leaks import check_files, check_text
 _leaks: list[str] = []
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let whoever meant it write the snapshots anew (`tests/snapshots.py`)."""
+    parser.addoption("--renew-snapshots", action="store_true", help="keep the outputs of now as the snapshots")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Search all that a test printed or logged for the keys of the tests."""

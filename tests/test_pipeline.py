@@ -535,6 +535,7 @@ def test_an_event_in_its_cool_down_counts_but_is_not_told_until_it_is_over(world
     world.write(LOCKED)
     step = world.step(timedelta(hours=1))
     assert ([event.name for event in step.events], step.alerts) == (["backup.failure"], ())
+    assert step.held == {event.id for event in step.events}
     world.restart()
     (again,) = world.step(timedelta(hours=5)).alerts
     assert again.raised

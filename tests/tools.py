@@ -15,7 +15,7 @@ def tool(name: str) -> str:
     """The path of a program; without it the test is skipped, but in CI it fails."""
     found = shutil.which(name, path=f"{ROOT / '.tools' / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}")
     if found is None and os.environ.get("CI"):
-        pytest.fail(f"CI must have {name}: ./bw tools")
+        pytest.fail(f"CI must have {name}: ./bw tools, .ci/run")
     if found is None:
-        pytest.skip(f"{name} is not here: ./bw tools")
+        pytest.skip(f"{name} is not here: ./bw tools (promtool: Debian's prometheus)")
     return found

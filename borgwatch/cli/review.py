@@ -41,28 +41,32 @@ def command(ack: bool, since: timedelta | None, as_json: bool) -> int:
     if ack and since is not None:
         raise click.UsageError("--ack notes that all since the last review was seen: it does not go with --since")
     with closing(Lookback.open(settings.state)) as past:
-        found, newest = _read(past, settings, since)
+        found, mark = _read(past, settings, since)
     if as_json:
         print_view(found)
     else:
         _show(found)
     if ack:
-        mark_reviewed(settings.state, ReviewMark(found.status.time, newest))
+        mark_reviewed(settings.state, mark)
     return 0 if found.is_well else 1
 
 
-def _read(past: Lookback, settings: Settings, span: timedelta | None) -> tuple[Review, int]:
+def _read(past: Lookback, settings: Settings, span: timedelta | None) -> tuple[Review, ReviewMark]:
+    """Read what came since the last review, or within a span; and up to where this review goes."""
     now_status = read_status(past, settings)
     mark = past.note(ReviewMark)
     since: datetime | None = mark.time if mark is not None else None
     if span is not None:
-        since, events = now_status.time - span, past.events_since(now_status.time - span)
+        since = now_status.time - span
+        events = past.events_since(since)
+        unclaimed = [line for line in past.unclaimed() if line.last > since]
     else:
-        events = past.events_after(mark.seq if mark is not None else 0)
+        known = mark or ReviewMark(now_status.time, 0)
+        events, unclaimed = past.events_after(known.seq), past.unclaimed(known.unclaimed)
     new = Counter((found.event.job, found.event.operation) for found in events if found.event.run)
     recent = {place: past.outlines_of(*place, min(new[place], _MOST_COMPARED) + 2 * USUAL) for place in past.jobs()}
-    found = review(now_status, since, events, recent, past.unclaimed(), _own_rules(settings), past.rule_hits())
-    return found, past.last_seq()
+    found = review(now_status, since, events, recent, unclaimed, _own_rules(settings), past.rule_hits())
+    return found, ReviewMark(now_status.time, past.last_seq(), past.counters().get("unclaimed", 0))
 
 
 def _own_rules(settings: Settings) -> list[str]:

@@ -15,7 +15,7 @@ import click
 from borgwatch.views.formats import safe
 
 if TYPE_CHECKING:
-    from rich.text import Text
+    from rich.console import Console
 
 __all__ = ["heading", "line", "table"]
 
@@ -63,7 +63,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     if _needs(columns, cells) > console.width:
         console.print(Text("  ".join(columns[:_ABOUT]), "bold"))
         for row in cells:
-            console.print(_stacked(columns, row))
+            _stacked(console, columns, row)
         return
     drawn = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for column in columns:
@@ -79,14 +79,16 @@ def _needs(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
     return sum(fixed) + min(last, _LEAST_LAST) + 3 * len(fixed)
 
 
-def _stacked(columns: Sequence[str], row: Sequence[str]) -> Text:
+def _stacked(console: Console, columns: Sequence[str], row: Sequence[str]) -> None:
     """Write a row where the terminal is too narrow for the table: what it is about, and below it what is known."""
-    from rich.text import Text  # noqa: PLC0415 - only where it is needed: it takes its time
+    from rich.padding import Padding  # noqa: PLC0415 - only where it is needed: it takes its time
+    from rich.text import Text  # noqa: PLC0415 - the same
 
-    text = Text("  ").join(Text(cell, _style_of(cell)) for cell in row[:_ABOUT])
+    console.print(Text("  ").join(Text(cell, _style_of(cell)) for cell in row[:_ABOUT]))
     rest = [(name, cell) for name, cell in zip(columns[_ABOUT:], row[_ABOUT:], strict=True) if cell not in ("", "-")]
-    told = Text(", ").join(Text(f"{name} ", "dim").append(cell, _style_of(cell)) for name, cell in rest)
-    return text.append("\n  ").append_text(told) if rest else text
+    told = Text(", ").join(Text().append(f"{name} ", "dim").append(cell, _style_of(cell)) for name, cell in rest)
+    if rest:
+        console.print(Padding.indent(told, 2))
 
 
 def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -69,8 +69,8 @@ def write(database: sqlite3.Connection, change: Change) -> None:
     for rule, hits in change.hits.items():
         _add_hits(database, rule, hits)
     unclaimed = tuple(change.unclaimed)
-    _add_unclaimed(database, unclaimed)
     _count(database, lines=change.lines, unclaimed=sum(line.count for line in unclaimed))
+    _add_unclaimed(database, unclaimed)
     _put_held(database, change.held)
 
 
@@ -143,10 +143,12 @@ def _add_unclaimed(database: sqlite3.Connection, lines: Iterable[Unclaimed]) -> 
         jobs.add(line.job)
         database.execute(
             """
-            INSERT INTO unclaimed (job, text, count, first, last, sample, source) VALUES (?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO unclaimed (job, text, count, first, last, sample, source, seq)
+            VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT count FROM counters WHERE name = 'unclaimed'))
             ON CONFLICT (job, text) DO UPDATE SET
                 count = count + excluded.count, first = min(first, excluded.first),
-                last = max(last, excluded.last), sample = excluded.sample, source = excluded.source
+                last = max(last, excluded.last), sample = excluded.sample, source = excluded.source,
+                seq = excluded.seq
             """,
             (
                 line.job,

@@ -28,6 +28,8 @@ from borgwatch.runs.run import Run
 __all__ = ["FILE", "Lookback", "decode", "encode", "mark_reviewed", "time_text"]
 
 FILE = "journal.sqlite3"
+_PATIENCE = 5.0
+"""Seconds that are waited for somebody who writes."""
 _T = TypeVar("_T")
 
 
@@ -151,11 +153,14 @@ class Lookback:
         rows = self._read("SELECT rule, count, last FROM rule_hits ORDER BY rule")
         return {rule: RuleHits(count, _time(last)) for rule, count, last in rows}
 
-    def unclaimed(self) -> list[Unclaimed]:
-        """Suspicious lines that no rule claimed, the newest first; a bounded number for each job."""
-        rows = self._read(
-            "SELECT job, text, count, first, last, sample, source FROM unclaimed ORDER BY last DESC, job, text"
-        )
+    def unclaimed(self, after: int = 0) -> list[Unclaimed]:
+        """Suspicious lines that no rule claimed, the newest first; a bounded number for each job.
+
+        With `after`, those that came after so many had been counted.
+        """
+        columns = "job, text, count, first, last, sample, source"
+        query = f"SELECT {columns} FROM unclaimed WHERE seq > ? ORDER BY last DESC, job, text"  # noqa: S608 - fixed texts
+        rows = self._read(query, after)
         return [
             Unclaimed(job, text, count, _time(first), _time(last), sample, source)
             for job, text, count, first, last, sample, source in rows
@@ -180,18 +185,24 @@ class Lookback:
 
 
 def mark_reviewed(directory: Path, mark: ReviewMark) -> None:
-    """Note how far a person has reviewed; the journal must be there."""
+    """Note how far a person has reviewed, unless another has reviewed further; the journal must be there."""
     try:
         with closing(_connect(directory / FILE, "mode=rw")) as database:
             _check_version(database)
-            statement = "INSERT OR REPLACE INTO notes (name, note) VALUES (?, ?)"
-            database.execute(statement, (ReviewMark.__name__, encode(mark)))
+            database.execute("BEGIN IMMEDIATE")
+            known = Lookback(database).note(ReviewMark)
+            if known is None or (known.seq, known.unclaimed) <= (mark.seq, mark.unclaimed):
+                statement = "INSERT OR REPLACE INTO notes (name, note) VALUES (?, ?)"
+                database.execute(statement, (ReviewMark.__name__, encode(mark)))
+            database.execute("COMMIT")
     except sqlite3.Error as error:
         raise JournalError(f"the mark could not be written into the journal in {directory}: {error}") from None
 
 
 def _connect(path: Path, how: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?{how}", uri=True, isolation_level=None, timeout=5)
+    return sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?{how}", uri=True, isolation_level=None, timeout=_PATIENCE
+    )
 
 
 def _check_version(database: sqlite3.Connection) -> None:

@@ -53,10 +53,11 @@ class ServiceState:
 
 @dataclass(frozen=True, slots=True)
 class ReviewMark:
-    """How far a person has reviewed: when, and the number of the newest event there was."""
+    """How far a person has reviewed: when, the newest event there was, and how many unclaimed lines."""
 
     time: datetime
     seq: int
+    unclaimed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

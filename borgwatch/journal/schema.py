@@ -4,7 +4,8 @@ positions, streams       where reading goes on, and the runs that are open there
 runs, events             the history; the events say in `delivery` what became of their alert: "" there was none to
                          change, `waiting`, `raised` and `cleared` (read back), `mailed`, `quiet` (nobody told anew)
 jobs, alerts             the past of each job as far as it matters later; what TrueNAS is to show (the outbox)
-rule_hits, unclaimed     how often each rule spoke; suspicious lines for which none did
+rule_hits, unclaimed     how often each rule spoke; suspicious lines for which none did, and (`seq`) how many had been
+                         counted when the last of them came
 held                     what waits to be told (`borgwatch.policy.folding`)
 counters, notes          sums since the journal was begun; single values by type (`borgwatch.journal.notes`)
 roots, pins              directories that were looked at; certificates that are trusted
@@ -55,5 +56,6 @@ MIGRATIONS = (
     CREATE TABLE counters (name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE notes (name TEXT PRIMARY KEY, note BLOB NOT NULL) WITHOUT ROWID;
     """,
+    "ALTER TABLE unclaimed ADD COLUMN seq INTEGER NOT NULL DEFAULT 1",
 )
 """One script for each version of the schema; `user_version` counts those that were applied."""

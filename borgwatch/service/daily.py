@@ -20,6 +20,7 @@ _HOUR = 9
 _SEEN_EACH = timedelta(hours=1)
 _BETWEEN = timedelta(seconds=1)
 """Rows are forgotten a few at a time, with pauses in which lines are judged."""
+_AGAIN_AFTER = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ class Housekeeping:
             self._journal.set_note(self._state)
             self._is_noted = True
         if now >= self._prune_at or self._prune_at - now > timedelta(days=1):
+            self._prune_at = now + _AGAIN_AFTER  # if this fails: somebody reads, or the disk is full
             more = self._journal.prune(now - self._keep, self._keep_size)
             self._prune_at = now + (_BETWEEN if more else timedelta(days=1))
         return self._daily(now)

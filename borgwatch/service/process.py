@@ -196,7 +196,10 @@ class Service:
         except ImportError as error:
             self._report.problem("page.failed", f"{error.name} is missing: pip install 'borgwatch[web]'")
             return []
-        server = Server(self._settings.web_host, port, self._settings.web_names, self._settings.state, self.live)
+        server = Server(
+            self._settings.web_host, port, self._settings.web_names, self._settings.state, self.live,
+            lambda what: self._report.problem("page.failed", what),
+        )  # fmt: skip
         return [self._kept_up("page", server.run)]
 
     def live(self) -> Live:

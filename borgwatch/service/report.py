@@ -31,7 +31,9 @@ _SAY_AGAIN_AFTER = 3600.0  # seconds after which a trouble that lasts is told on
 _A_DAY = 86_400.0
 _FIELDS = ("archive", "files", "original_size", "deduplicated_size", "rc", "warnings", "errors", "failures")
 _FLAPS = 3
-"""More sessions than this in an hour are told as one trouble, and no longer one by one."""
+"""More sessions, or spans in which a log could not be read, than this in an hour are told as one trouble."""
+_MANY = 20
+"""So many logs that cannot be read are told by name at once; where a disk is gone, it may be thousands."""
 _TEXTS = 10
 """How many texts of one trouble are told in an hour: it may change its words at each try."""
 _REMEMBERED = 1000
@@ -75,6 +77,7 @@ class LogReport:
         self._today = today
         self._said: dict[str, dict[str, float]] = {}
         self._sessions: deque[float] = deque(maxlen=1000)
+        self._turns: dict[str, deque[float]] = {}
         self._runs: dict[str, None] = {}
 
     def step(self, step: Step) -> None:
@@ -85,17 +88,22 @@ class LogReport:
         alerts = {alert.event_id: alert for alert in step.alerts}
         for event in step.events:
             if not event.past:
-                self._event(event, alerts.get(event.id))
+                self._event(
+                    event, _intention(alerts.get(event.id), is_held=event.id in step.held), alerts.get(event.id)
+                )
         for alert in step.alerts:
             if not alert.event_id:
                 self._log.info(
-                    "deadman.withdrawn", job=alert.job, operation=alert.operation, alert=_intention(alert),
+                    "deadman.withdrawn", job=alert.job, operation=alert.operation, alert="clear",
                     key=alert.key, note="what was told to be missing is not waited for any more",
                 )  # fmt: skip
-        for problem in step.problems:
+        for problem in step.problems[:_MANY]:
             self.source(problem)
+        if more := step.problems[_MANY:]:
+            standing = sum(not problem.resolved for problem in more)
+            self._log.warning("source.more_problems", problems=standing, resolved=len(more) - standing)
 
-    def _event(self, event: Event, alert: Alert | None) -> None:
+    def _event(self, event: Event, intention: str, alert: Alert | None) -> None:
         """Tell one event: a run that finished once, with everything that is known of it; what else there is, apart."""
         write = self._log.warning if event.outcome in _TROUBLE else self._log.info
         shown: dict[str, object] = {"job": event.job, "operation": event.operation, "outcome": event.outcome}
@@ -104,7 +112,7 @@ class LogReport:
             shown["duration"] = human_seconds(duration)
         shown |= {name: event.fields[name] for name in _FIELDS if name in event.fields}
         shown |= {"rule": event.rule} if event.rule else {}
-        shown["alert"] = _intention(alert)
+        shown["alert"] = intention
         shown |= {"key": alert.key} if alert is not None else {}
         shown |= {"run": event.run} if event.run else {}
         if event.outcome != Outcome.SUCCESS or not event.run:
@@ -132,7 +140,21 @@ class LogReport:
         )  # fmt: skip
 
     def source(self, problem: Problem) -> None:
-        """Tell what stands in the way of reading, or no longer does."""
+        """Tell what stands in the way of reading, or no longer does; of what comes and goes, only that it does so."""
+        name = f"source {problem.where}"
+        turns = self._turns.setdefault(name, deque(maxlen=2 * _FLAPS + 1))
+        turns.append(self._clock())
+        if len(self._turns) > _REMEMBERED:
+            del self._turns[next(iter(self._turns))]
+        if len(turns) > 2 * _FLAPS and turns[-1] - turns[0] < _SAY_AGAIN_AFTER:
+            if self._is_news(name, ""):
+                self._log.warning(
+                    "source.flapping", where=problem.where, what=problem.what,
+                    note="it can be read and cannot, again and again in an hour: it is not told each time;"
+                    " how it stands say `borgwatch healthcheck` and `check`",
+                )  # fmt: skip
+            return
+        self._said.pop(name, None)
         if problem.resolved:
             self._log.info("source.resolved", where=problem.where, what=problem.what)
         else:
@@ -267,10 +289,10 @@ class LogReport:
         return is_news
 
 
-def _intention(alert: Alert | None) -> str:
+def _intention(alert: Alert | None, *, is_held: bool) -> str:
     """Say what is asked of TrueNAS; the proof follows as `alert.raised` or `alert.cleared`."""
     if alert is None:
-        return "none"
+        return "held" if is_held else "none"
     return ("raise" if alert.renotify else "refresh") if alert.raised else "clear"
 
 

@@ -84,9 +84,8 @@ def read_overview(past: Lookback, live: Live, now: datetime) -> Overview:
     for outline in ended:
         if outline.run:
             recent.setdefault((outline.job, outline.operation), []).append(outline)
-    summed = review(
-        facts.status, week, past.events_since(week), recent, past.unclaimed(), live.own_rules, facts.hits
-    )  # fmt: skip
+    unclaimed = [line for line in past.unclaimed() if line.last > week]
+    summed = review(facts.status, week, past.events_since(week), recent, unclaimed, live.own_rules, facts.hits)
     since = ended[_ROWS - 1].time if len(ended) >= _ROWS else begin
     told = [found for found in past.events_since(since) if found.event.outcome != Outcome.RECOVERED]
     return overview(summed.verdict, facts, live, ended, history(past.runs(since), told, facts.standings, _ROWS).rows)

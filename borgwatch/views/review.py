@@ -30,6 +30,7 @@ _USUAL_TOO = 2
 _WAITS_LONG = timedelta(minutes=10)
 _DEAD_AFTER = timedelta(days=180)
 _TROUBLE = frozenset({Outcome.FAILURE, Outcome.STALLED, Outcome.MISSED})
+_LOOKS = (("kind of warning", "kinds of warning"), ("unclaimed line",), ("outlier",))
 _DIGITS = re.compile(r"\d+")
 _UNUSUAL: Mapping[str, tuple[float, float]] = {
     # what is compared: (by which factor it must differ, how much it must differ at least)
@@ -120,9 +121,9 @@ def review(
     own_rules: Iterable[str],
     hits: Mapping[str, RuleHits],
 ) -> Review:
-    """Sum up. `events` are those since the last review; `recent` holds the newest runs of each job, newest first."""
+    """Sum up. `events` and `unclaimed` are new; `recent` holds the newest runs of each job, newest first."""
     told = [found.event for found in events if not found.event.past and found.event.outcome != Outcome.RECOVERED]
-    lines = tuple(_line(line) for line in unclaimed if since is None or line.last > since)
+    lines = tuple(map(_line, unclaimed))
     new = {event.run for event in told if event.run}
     found = tuple(outlier for _, runs in sorted(recent.items()) for outlier in outliers(runs, new))
     ended = last_words(told)
@@ -231,14 +232,12 @@ def _verdict(
     parts += ["rule files are wrong and not in force"] if now.rejected_rules is not None else []
     if parts:
         return f"ACT: {'; '.join(parts)}. {past}."
-    names = ("kind of warning", "unclaimed line", "outlier")
-    parts = [_count(count, name) for count, name in zip(looks, names, strict=True) if count]
+    parts = [_count(count, *names) for count, names in zip(looks, _LOOKS, strict=True) if count]
     if parts or failed:
         what = f"nothing is broken; {', '.join(parts)}" if parts else "nothing is broken any more"
         return f"LOOK: {what}. {past}."
     return f"WELL: nothing is broken and nothing stands out. {past}."
 
 
-def _count(number: int, thing: str) -> str:
-    plural = thing.replace("kind of warning", "kinds of warning") if "kind of" in thing else f"{thing}s"
-    return f"{number} {thing if number == 1 else plural}"
+def _count(number: int, thing: str, things: str = "") -> str:
+    return f"{number} {thing if number == 1 else things or f'{thing}s'}"

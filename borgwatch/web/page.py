@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cache
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from borgwatch.journal.outlines import Outline
 from borgwatch.service.heartbeat import Link
@@ -37,6 +38,8 @@ _CHARTS: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("Size", "original_size", size),
 )
 _MOST_POINTS = 91
+_NUMBER = Markup(' class="number"')
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d")
 
 
 @cache
@@ -47,7 +50,7 @@ def _environment() -> Environment:
     environment.globals.update(
         safe=safe, stamp=stamp, ago=ago, seconds=seconds, size=size, iso=datetime.isoformat, calendar=_calendar,
         shape=lambda word: _SHAPES.get(word, "none"), days_text=_days_text, charts=_charts, open_table=_open_table,
-        alert_words=_ALERTS, cell=CELL,
+        alert_words=_ALERTS, cell=CELL, whole_dates=_whole_dates,
     )  # fmt: skip
     return environment
 
@@ -76,8 +79,11 @@ def style() -> bytes:
 
 
 def _open_table(name: str, columns: Iterable[str]) -> Markup:
-    """Open a table in a frame that scrolls by itself, and can be reached by keyboard."""
-    heads = Markup("").join(Markup('<th scope="col">{}</th>').format(column) for column in columns)
+    """Open a table in a frame that scrolls by itself, and can be reached by keyboard; `#` marks columns of numbers."""
+    heads = Markup("").join(
+        Markup('<th scope="col"{}>{}</th>').format(_NUMBER if column.startswith("#") else "", column.lstrip("#"))
+        for column in columns
+    )
     return Markup(
         '<div class="scroll" role="region" aria-label="{}" tabindex="0"><table><thead><tr>{}</tr></thead><tbody>'
     ).format(name, heads)
@@ -93,7 +99,14 @@ def _calendar(days: Sequence[Day]) -> Markup:
             f'<use href="#s-{day.outcome or "none"}" x="{one.x + 1}" y="{one.y + 1}" width="10" height="10">'
             f"<title>{day.date}: {day.outcome or 'nothing ran'}{runs}</title></use>"
         )
+        if day.date.day == 1:
+            drawn.append(f'<text x="{one.x + 1}" y="-3">{day.date:%b}</text>')
     return Markup("\n".join(drawn))  # noqa: S704 - nothing in it comes from outside: `Day.outcome` is one of ours
+
+
+def _whole_dates(text: str) -> Markup:
+    """Escape text, and let no line end within a time."""
+    return Markup(_MOMENT.sub(r'<span class="nowrap">\g<0></span>', str(escape(text))))  # noqa: S704 - escaped right here
 
 
 def _days_text(days: Sequence[Day]) -> str:

@@ -103,6 +103,17 @@ async def test_the_review_ends_with_a_verdict_and_begins_anew_after_ack(tmp_path
     assert [part for part in ("What happened", "Warnings", "no rule knows") if part in again.out] == []
 
 
+async def test_a_line_that_is_read_late_is_in_the_next_review(tmp_path: Path) -> None:
+    """Its own time may be long before the last review: a log that could not be read then, for one."""
+    write(tmp_path, "disk 3 is hot")
+    await borgwatch("review", "--ack", settings=settings(tmp_path))
+    old = datetime.now(UTC) - timedelta(days=30)
+    with closing(Journal.open(tmp_path)) as journal:
+        journal.commit(Change(unclaimed=[Unclaimed("nas", "ERROR: late", 1, old, old, "ERROR: late", "log")]))
+    done = await borgwatch("review", "--json", settings=settings(tmp_path))
+    assert [line["sample"] for line in json.loads(done.out)["unclaimed"]] == ["ERROR: late"]
+
+
 async def test_the_json_has_a_version_and_the_documented_fields(year: Path) -> None:
     for arguments, keys in (
         (("status",), {"version", "time", "at_work", "service", "delivery", "waiting", "jobs", "rejected_rules"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from borgwatch.errors import JournalError
+from borgwatch.journal import lookback
 from borgwatch.journal.lookback import Lookback, mark_reviewed
 from borgwatch.journal.notes import ReviewMark
 from borgwatch.journal.store import Change, Journal
@@ -93,6 +95,48 @@ def test_the_mark_is_set_beside_a_running_service(tmp_path: Path) -> None:
         journal.commit(CHANGE)
         mark_reviewed(tmp_path, ReviewMark(NOW, 1))
         assert journal.note(ReviewMark) == ReviewMark(NOW, 1)
+
+
+def test_of_two_who_review_at_once_the_one_who_has_seen_more_counts(tmp_path: Path) -> None:
+    """Whoever looked first and notes it last must not make the other see everything again, nor miss anything."""
+    with closing(Journal.open(tmp_path, exclusive=True)) as journal:
+        later = ReviewMark(NOW, 7, 3)
+        mark_reviewed(tmp_path, later)
+        mark_reviewed(tmp_path, ReviewMark(NOW + timedelta(hours=1), 5, 9))
+        assert journal.note(ReviewMark) == later
+        mark_reviewed(tmp_path, ReviewMark(NOW, 7, 4))
+        assert journal.note(ReviewMark) == ReviewMark(NOW, 7, 4)
+
+
+def test_the_mark_waits_for_who_writes_and_tells_who_never_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Journal.open(tmp_path)) as journal, closing(sqlite3.connect(tmp_path / "journal.sqlite3")) as busy:
+        busy.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor(1) as other:
+            marked = other.submit(mark_reviewed, tmp_path, ReviewMark(NOW, 1))
+            with pytest.raises(TimeoutError):
+                marked.result(0.1)
+            busy.execute("COMMIT")
+            marked.result(10)
+        assert journal.note(ReviewMark) == ReviewMark(NOW, 1)
+        monkeypatch.setattr(lookback, "_PATIENCE", 0.05)
+        busy.execute("BEGIN IMMEDIATE")
+        with pytest.raises(JournalError, match=r"the mark could not be written .*: database is locked"):
+            mark_reviewed(tmp_path, ReviewMark(NOW, 2))
+
+
+def test_unclaimed_lines_are_new_by_when_they_were_read_whatever_time_they_bear(tmp_path: Path) -> None:
+    old = Unclaimed("nas", "ERROR: a", 1, NOW - timedelta(days=9), NOW - timedelta(days=8), "ERROR: a", "log")
+    with closing(Journal.open(tmp_path)) as journal:
+        journal.commit(Change(unclaimed=[replace(old, text="ERROR: b", last=NOW)]))
+        seen = journal.counters()["unclaimed"]
+        assert journal.unclaimed(seen) == []
+        journal.commit(Change(unclaimed=[old]))
+        assert journal.unclaimed(seen) == [old]
+        journal.commit(Change(unclaimed=[replace(old, text="ERROR: b", first=old.first, last=old.last)]))
+        assert [line.text for line in journal.unclaimed(seen)] == ["ERROR: b", "ERROR: a"]
+        assert len(journal.unclaimed()) == 2
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from borgwatch.errors import JournalError
 from borgwatch.journal.notes import DailyMark, Recorded, ServiceState
 from borgwatch.journal.store import Change, Journal
 from borgwatch.model import Event, Level
@@ -96,6 +97,26 @@ def test_housekeeping_notes_that_it_works_sums_up_once_a_day_and_forgets_what_is
         assert clock[0] - state.looked < timedelta(hours=1)
         house.stop()
         assert journal.note(ServiceState) == ServiceState("1.0", START, clock[0], clock[0])
+
+
+def test_a_journal_that_cannot_be_made_smaller_now_is_tried_again_in_an_hour(tmp_path: Path) -> None:
+    """Somebody reads it, or the disk is full: each step would keep the disk busy; and the summary comes anyway."""
+    clock, tries = [START], []
+
+    class Stuck(Journal):
+        def prune(self, before: datetime, max_bytes: int, rows: int = 500) -> bool:
+            tries.append((before, max_bytes, rows))
+            raise JournalError("the journal cannot be made smaller: database is locked")
+
+    with closing(Stuck(tmp_path / "journal.sqlite3")) as journal:
+        house = Housekeeping(journal, timedelta(days=30), 10**9, "1.0", lambda: clock[0])
+        summaries = []
+        for _ in range(8 * 60):
+            with suppress(JournalError):
+                summaries.append(house.look())
+            clock[0] += timedelta(minutes=1)
+    assert len(tries) == 8
+    assert [found for found in summaries if found is not None] == [Daily(START + timedelta(minutes=1))]
 
 
 def test_a_restart_neither_repeats_nor_loses_a_summary(tmp_path: Path) -> None:

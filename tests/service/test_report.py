@@ -16,6 +16,7 @@ from borgwatch.pipeline import Step
 from borgwatch.policy.jobs import recovery
 from borgwatch.service.daily import Daily
 from borgwatch.service.report import LogReport
+from borgwatch.sources.problems import Problem
 from borgwatch.truenas.connection import Connection
 from borgwatch.truenas.errors import TrueNASError
 from borgwatch.truenas.session import Session
@@ -111,6 +112,35 @@ def test_what_is_wrong_with_rule_files_is_told_each_time_and_never_in_a_flood(ou
     report.rejected([f"my.yaml:{line}:1: no" for line in range(300)])
     assert lines(out)[-1] == "[error] rules.rejected error='and 290 more: borgwatch rules test tells them all'"
     assert len(lines(out)) == 13
+
+
+def test_a_failure_whose_alert_a_rule_holds_back_says_so(out: io.StringIO) -> None:
+    LogReport().step(Step(events=(FAILED,), held=frozenset({"e1"})))
+    assert " alert=held " in lines(out)[0]
+
+
+def test_a_log_that_can_be_read_and_cannot_does_not_fill_the_log(out: io.StringIO) -> None:
+    """Each minute for a day: the first turns are told, then that it comes and goes, once an hour; others are told."""
+    moment = [0.0]
+    report = LogReport(clock=lambda: moment[0])
+    for turn in range(24 * 60):
+        report.source(Problem("/watch/a.log", "permission denied", resolved=turn % 2 == 1))
+        moment[0] += 60
+    report.source(Problem("/watch/b.log", "permission denied"))
+    told = [line.split()[1] for line in lines(out)]
+    assert told[:7] == ["source.problem", "source.resolved"] * 3 + ["source.flapping"]
+    assert told.count("source.flapping") == 24
+    assert len(told) == 6 + 24 + 1
+    moment[0] += 3600
+    report.source(Problem("/watch/a.log", "permission denied"))
+    assert lines(out)[-1].startswith("[warning] source.problem where=/watch/a.log")
+
+
+def test_of_thousands_of_logs_that_cannot_be_read_twenty_are_named(out: io.StringIO) -> None:
+    problems = tuple(Problem(f"/watch/{number}.log", "i/o error") for number in range(5000))
+    LogReport().step(Step(problems=problems))
+    assert len(lines(out)) == 21
+    assert lines(out)[-1] == "[warning] source.more_problems problems=4980 resolved=0"
 
 
 def test_what_was_past_is_one_line(out: io.StringIO) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -23,8 +22,9 @@ from borgwatch.policy.deadman import Expectation
 from borgwatch.policy.jobs import JobState
 from borgwatch.service.heartbeat import Condition, Health, Link, TrueNASState
 from borgwatch.service.live import Live, SourceState
-from borgwatch.web.server import Server, is_expected_host
+from borgwatch.web.guard import is_expected_host
 from tests.bench.history import make_year
+from tests.web.serving import serving_at
 
 NOW = datetime.now(UTC)
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=alert(1)>\x1b[31m\u202egnp.exe"
@@ -66,21 +66,8 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @asynccontextmanager
 async def serving(state: Path, *names: str) -> AsyncIterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    task = asyncio.create_task(Server("127.0.0.1", port, names, state, live).run())
-    try:
-        for _ in range(200):
-            try:
-                (await asyncio.open_connection("127.0.0.1", port))[1].close()
-                break
-            except OSError:
-                await asyncio.sleep(0.01)
+    async with serving_at(state, live, *names) as port:
         yield f"http://127.0.0.1:{port}"
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager
