@@ -111,8 +111,8 @@ class Follower:
         match action:
             case Action.FRESH:
                 self._predecessors.pick_up_unseen(source, path, visit.stamp, look)
-            case Action.READ_ON if known and not known.position.anchor and look.predecessors(source):
-                # It waited for them unread, and what it held may have been copied away meanwhile.
+            case Action.READ_ON if known and _waited(known) and look.predecessors(source):
+                # What it held may have been copied away meanwhile.
                 self._predecessors.pick_up_unseen(source, path, visit.stamp, look)
             case Action.ROTATED if known and visit.find:
                 self._predecessors.hand_down(known, visit.find, look)
@@ -134,7 +134,7 @@ class Follower:
         match action:
             case Action.FRESH:
                 self._begin(visit, look)
-            case Action.READ_ON if known and not known.position.anchor and not self._predecessors.read(source, look):
+            case Action.READ_ON if known and _waited(known) and not self._predecessors.read(source, look):
                 pass  # its turn has not come
             case Action.IDLE | Action.READ_ON if known and file:
                 take_share(source, replace(known, path=path), file, look, self._limits, self._ledger)
@@ -196,6 +196,11 @@ def _seen(known: Followed | None, file: OpenFile | None, moment: Moment) -> Seen
         anchor=holds(file, known.position) and not _may_be_another(known.position, file.stamp),
         patient=known.stamp == file.stamp and moment.monotonic - known.since >= _PATIENCE,
     )
+
+
+def _waited(known: Followed) -> bool:
+    """Tell whether a live file was found and not yet read, and is not the past."""
+    return not known.position.anchor and not known.position.past_until
 
 
 def _may_be_another(position: Position, stamp: Stamp) -> bool:

@@ -71,6 +71,20 @@ def test_04_generations_that_were_compressed_unseen_are_read_in_order(world: Wor
     assert world.catch_up() == [b"late two", b"two", b"late three", b"three", b"late four", b"four"]
 
 
+def test_10_compressed_rotations_that_were_there_at_the_first_start_are_not_read(world: World) -> None:
+    """Also where they are younger than ones that are not: compressing was switched on of late."""
+    world.file("a.log.2", "oldest\n")
+    compress(world.file("a.log.1", "old\n"))
+    log = world.file("a.log", "one\n")
+    world.first_start = True
+    world.restart()
+    assert world.catch_up() == [b"one"]
+    append(log, "two\n")
+    world.restart()
+
+    assert world.catch_up() == [b"two"]
+
+
 def test_04_a_file_that_is_compressed_while_it_is_read_is_read_on(world: World) -> None:
     world.max_line = 100
     world.restart()
