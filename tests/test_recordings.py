@@ -235,6 +235,20 @@ def test_what_a_writer_puts_before_each_line_changes_nothing(writer: str) -> Non
     assert told == {recording.name: recording.expect for recording in texts}
 
 
+def _as_journal(line: bytes) -> bytes:
+    since = str(int(READ_AT.timestamp() * 1_000_000))
+    text = line.decode("utf-8", "replace")
+    return json.dumps({"__REALTIME_TIMESTAMP": since, "SYSLOG_IDENTIFIER": "borg.sh", "MESSAGE": text}).encode()
+
+
+def test_what_the_journal_of_systemd_holds_is_judged_like_the_lines_themselves() -> None:
+    """Of Borg's text: what is JSON has times of its own, and these are of another day."""
+    texts = [one for one in INDEXED if not any(line.startswith(b"{") for line in one.lines)]
+    told = {one.name: _events(one, [_as_journal(line) for line in one.lines]) for one in texts}
+
+    assert told == {one.name: one.expect for one in texts}
+
+
 @pytest.mark.parametrize(
     "commands",
     [

@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from borgwatch.decode.journal import journal_entry
 from borgwatch.decode.json_lines import record_from_object, trailing_object
 from borgwatch.decode.prefix import split_prefix
 from borgwatch.decode.text import clean_text
@@ -27,7 +28,9 @@ _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 def decode(line: Line, job: str) -> Record:
     """Decode one line that belongs to `job`; never raises, whatever the bytes."""
     text = clean_text(line.data)
-    prefix = None if text.startswith("{") else split_prefix(text, line.read_at)
+    prefix = journal_entry(text, line.read_at)
+    if prefix is None and not text.startswith("{"):
+        prefix = split_prefix(text, line.read_at)
     rest = text if prefix is None else prefix.rest
     found = None if _ENDS_WITH_A_NAME.match(rest) else trailing_object(rest)
     record = (

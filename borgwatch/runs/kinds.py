@@ -69,7 +69,7 @@ def is_next_action(run: Run, signal: Signal) -> bool:
 
 def _kind_of_detail(stream: Stream, signal: Signal) -> Kind:
     run = stream.open
-    if WHOLE in signal.captured and any(done.outcome is Outcome.FAILURE for done in stream.done):
+    if WHOLE in signal.captured and any(_says_why(done) for done in stream.done):
         return Kind.DETAIL_KNOWN
     if run is not None:
         return Kind.DETAIL if is_compatible(run, signal) and not _is_over(run, signal) else Kind.DETAIL_OTHER
@@ -94,6 +94,11 @@ def _kind_of_end(stream: Stream, signal: Signal) -> Kind:
     if signal.operation is None and signal.outcome is not Outcome.SUCCESS:
         return Kind.END  # trouble of a command that nobody named is still trouble
     return Kind.END_KNOWN
+
+
+def _says_why(done: Run) -> bool:
+    """Say whether a run that ended is why a whole script failed: Borg's warnings make scripts fail as well."""
+    return done.outcome is Outcome.FAILURE or (done.closed and done.outcome is Outcome.WARNING)
 
 
 def _is_over(run: Run, signal: Signal) -> bool:

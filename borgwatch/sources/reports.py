@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -87,6 +87,7 @@ _TIME_KEYS = (
     "finished_at", "finished", "completed_at", "end_time", "ended_at", "end", "last_run", "last_success", "timestamp",
     "time", "date", "updated_at",
 )  # fmt: skip
+_COUNT_KEYS = ("errors", "failures", "error_count")
 _DETAIL_KEYS = ("error", "message", "archive")
 _OPERATION_KEYS = ("operation", "command", "action")
 
@@ -108,6 +109,14 @@ def _of_word(value: object) -> Outcome | None:
     if isinstance(value, bool):
         return Outcome.SUCCESS if value else Outcome.FAILURE
     return _OUTCOME_OF.get(value.strip().lower()) if isinstance(value, str) else None
+
+
+def _of_count(value: object) -> Outcome | None:
+    return Outcome.FAILURE if (_number(value) or 0) > 0 else None
+
+
+def _of_first(words: Sequence[str]) -> Outcome | None:
+    return _of_word(words[0].rstrip(":;,.!")) if words else None
 
 
 def _worst(outcomes: Iterable[Outcome | None]) -> Outcome | None:
@@ -158,7 +167,7 @@ def _from_values(values: Mapping[str, object], operation: str) -> tuple[Report, 
     def first(keys: Iterable[str], read: Any = lambda value: value) -> Any:
         return next((found for key in keys if key in low and (found := read(low[key])) not in (None, "")), None)
 
-    outcome = _worst((first(_STATUS_KEYS, _of_word), first(_CODE_KEYS, _of_code)))
+    outcome = _worst((first(_STATUS_KEYS, _of_word), first(_CODE_KEYS, _of_code), first(_COUNT_KEYS, _of_count)))
     time = first(_TIME_KEYS, _time)
     says_outcome = any(key in low for key in (*_STATUS_KEYS, *_CODE_KEYS))
     if outcome is None and time is not None and "last_success" in low and not says_outcome:
@@ -200,18 +209,21 @@ def _from_pairs(text: str, operation: str) -> tuple[Report, ...]:
 
 
 def _from_line(text: str, operation: str) -> tuple[Report, ...]:
-    """Read one line: a time and perhaps the name of an archive, or nothing but a word."""
+    """Read one line: a time with what follows it (how it went, an archive), or how it went with what follows that."""
     if "\n" in text:
         return ()
-    if (outcome := _of_word(text)) is not None:
-        return (Report(operation, outcome),)
     words = text.split()
     for count in (1, 2):  # ISO 8601 may have a blank between date and time
         time = _time(" ".join(words[:count])) if len(words) >= count else None
         follows = words[count : count + 1]
         if time is not None and not (count == 1 and follows and _time(f"{words[0]} {follows[0]}")):
-            return (Report(operation, Outcome.SUCCESS, time, " ".join(words[count:])[:_MAX_DETAIL]),)
-    return ()
+            outcome = _of_first(follows) or _of_code(follows[0] if follows else 0) or Outcome.SUCCESS
+            return (Report(operation, outcome, time, " ".join(words[count:])[:_MAX_DETAIL]),)
+    said, rest = _of_first(words), " ".join(words[1:])
+    time = _time(rest)
+    if said is None or (rest and time is None and not words[0].endswith(":")):
+        return ()
+    return (Report(operation, said, time, "" if time else rest[:_MAX_DETAIL]),)
 
 
 _SAMPLE = re.compile(r"([a-zA-Z_:][\w:]*)(\{[^}]*\})?\s+([^\s]+)(?:\s+-?\d+)?")
