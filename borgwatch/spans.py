@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-__all__ = ["SPAN_PATTERN", "parse_span"]
+__all__ = ["SPAN_PATTERN", "parse_span", "write_span"]
 
 SPAN_PATTERN = r"^\s*\d+(\.\d+)?\s*[smhd]\s*$"
 """What a span looks like, as a regular expression that every engine knows."""
@@ -27,3 +27,12 @@ def parse_span(text: str) -> timedelta:
     if span > _LONGEST:
         raise ValueError("is longer than ten years")
     return span
+
+
+def write_span(span: timedelta) -> str:
+    """Write a span as `parse_span` reads it, and exactly: `26h`, `60h`, `90m`, `8d`."""
+    seconds = span.total_seconds()
+    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * size and seconds % size == 0:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"

@@ -486,6 +486,28 @@ def test_an_alert_goes_as_well_if_its_expectation_was_withdrawn_while_borgwatch_
     assert [event.name for event in world.step(timedelta(minutes=11)).events] == ["backup.missed"]
 
 
+def test_a_job_that_was_renamed_leaves_an_alert_until_it_is_said_to_be_gone(world: World) -> None:
+    """The new name is another job, armed by its own success; each operation is waited for by itself."""
+    table = Expectation("*", "backup", timedelta(hours=26)), Expectation("*", "prune", timedelta(days=8))
+    world.step()
+    world.pipeline.plan = replace(world.pipeline.plan, expect=table)
+    pruned = "Keeping archive: a\nterminating with success status, rc 0\n"
+    world.write(GOOD.format("a") + pruned)
+    world.step()
+    world.log = world.watch / "vault" / "backup.log"
+    world.log.parent.mkdir()
+    for _ in range(10):
+        world.moment += timedelta(days=1)
+        world.write(GOOD.format("b") + pruned)
+        world.step()
+    raised = {place: alert.outcome for place, alert in world.journal.alerts().items() if alert.raised}
+    assert raised == {("nas", "backup"): "missed", ("nas", "prune"): "missed"}
+    gone = [Expectation("nas", operation, None) for operation in ("backup", "prune")]
+    world.pipeline.plan = replace(world.pipeline.plan, expect=(*gone, *table))
+    assert [(alert.job, alert.raised) for alert in world.step().alerts] == [("nas", False)] * 2
+    assert world.step(timedelta(days=2)).events[-1].job == "vault"
+
+
 def test_an_alert_that_stands_for_a_failure_too_does_not_go_with_what_is_expected(world: World) -> None:
     tripped(world, failed=True)
     world.pipeline.plan = replace(world.pipeline.plan, expect=())

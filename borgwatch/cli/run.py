@@ -23,6 +23,7 @@ from borgwatch.service.report import LogReport
 from borgwatch.service.rights import needless_rights
 from borgwatch.service.rulebook import Rulebook
 from borgwatch.settings import Settings, state_is_watched
+from borgwatch.spans import write_span
 
 __all__ = ["command"]
 
@@ -140,7 +141,7 @@ def _say_deadman(service: Service) -> None:
 
 
 def _within(row: Expectation) -> str:
-    return span_text(row.within) if row.within is not None else NEVER
+    return write_span(row.within) if row.within is not None else NEVER
 
 
 def _local(time: datetime) -> str:
