@@ -46,8 +46,8 @@ class Lookback:
         if not path.is_file():
             raise JournalError(f"there is no journal in {directory} yet: `borgwatch run` makes it (BORGWATCH_STATE)")
         # Where nobody writes there is no -wal, and a read-only connection could not make one.
-        how = "mode=ro" if path.with_name(f"{FILE}-wal").exists() else "immutable=1"
-        database = _connect(path, how)
+        at_rest = not path.with_name(f"{FILE}-wal").exists()
+        database = _connect(path, "immutable=1" if at_rest else "mode=ro")
         try:
             database.execute("BEGIN")
             _check_version(database)
@@ -57,11 +57,31 @@ class Lookback:
         except JournalError:
             database.close()
             raise
-        return cls(database)
+        found = cls(database)
+        found.at_rest = at_rest
+        return found
+
+    at_rest: bool = False
+    """Whether nobody wrote when it was opened: what is written later is not seen then, not even after `renew`."""
 
     def close(self) -> None:
         """Close the database."""
         self._database.close()
+
+    def rest(self) -> None:
+        """Let go of the state that was seen, and stay open: `renew` sees the one of then."""
+        if self._database.in_transaction:
+            self._database.execute("COMMIT")
+
+    def renew(self) -> int:
+        """See the state of now; returns a number that is another one if anybody else has committed since."""
+        try:
+            self.rest()
+            self._database.execute("BEGIN")
+            _check_version(self._database)  # the first look fixes the state that is seen
+        except sqlite3.Error as error:
+            raise JournalError(f"the journal cannot be read: {error}") from None
+        return int(self._read("PRAGMA data_version")[0][0])
 
     # -- history ---------------------------------------------------------------------------------------------------
 

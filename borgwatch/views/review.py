@@ -27,6 +27,7 @@ USUAL = 14
 """How many runs before it a run is compared with."""
 _LEAST_USUAL = 5
 _USUAL_TOO = 2
+_NAMED = 10
 _WAITS_LONG = timedelta(minutes=10)
 _DEAD_AFTER = timedelta(days=180)
 _TROUBLE = frozenset({Outcome.FAILURE, Outcome.STALLED, Outcome.MISSED})
@@ -212,7 +213,7 @@ def _delivery_trouble(now: Status) -> Iterable[str]:
         if job.alert == "waiting" and job.alert_time is not None and now.time - job.alert_time > _WAITS_LONG
     ]  # fmt: skip
     if late and (delivery is None or delivery.rung != "off"):
-        yield f"{_count(len(late), 'alert')} waiting for delivery: {', '.join(job.alert_key for job in late)}"
+        yield f"{_count(len(late), 'alert')} waiting for delivery: {_named([job.alert_key for job in late])}"
 
 
 def _verdict(
@@ -227,7 +228,7 @@ def _verdict(
     failed = sum(event.outcome in _TROUBLE for event in events)
     when = f"since {stamp(since)}" if since is not None else "in all"
     past = f"{_count(runs, 'run')} {when}, {failed} failed or missing"
-    parts = [f"broken now: {', '.join(f'{job.job} {job.operation}' for job in now.broken)}"] if now.broken else []
+    parts = [f"broken now: {_named([f'{job.job} {job.operation}' for job in now.broken])}"] if now.broken else []
     parts += ["delivery in trouble"] if delivery else []
     parts += ["rule files are wrong and not in force"] if now.rejected_rules is not None else []
     if parts:
@@ -237,6 +238,12 @@ def _verdict(
         what = f"nothing is broken; {', '.join(parts)}" if parts else "nothing is broken any more"
         return f"LOOK: {what}. {past}."
     return f"WELL: nothing is broken and nothing stands out. {past}."
+
+
+def _named(things: Sequence[str]) -> str:
+    """Name the first of them, and say how many more there are."""
+    more = f" and {len(things) - _NAMED} more" if len(things) > _NAMED else ""
+    return ", ".join(things[:_NAMED]) + more
 
 
 def _count(number: int, thing: str, things: str = "") -> str:

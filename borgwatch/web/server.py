@@ -24,13 +24,13 @@ from borgwatch.journal.lookback import Lookback
 from borgwatch.service.heartbeat import Condition, with_state
 from borgwatch.service.live import Live
 from borgwatch.service.login import now
-from borgwatch.views.facts import read_facts
 from borgwatch.views.metrics import measure
 from borgwatch.views.overview import read_overview
 from borgwatch.web.exposition import CONTENT_TYPE, Exposition
 from borgwatch.web.guard import Guard
 from borgwatch.web.listening import listen, serve
 from borgwatch.web.page import page, style
+from borgwatch.web.reading import Reader
 
 __all__ = ["Server"]
 
@@ -64,6 +64,7 @@ class Server:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="page")
         self._kept: dict[str, tuple[float, bytes]] = {}
         self._exposition = Exposition()
+        self._reader = Reader(state)
         self._lock = asyncio.Lock()
         routes = [
             Route("/", self._page),
@@ -76,7 +77,10 @@ class Server:
 
     async def run(self) -> None:
         """Listen and serve; raises `ConfigError` if the port cannot be had."""
-        await serve(self._app, listen(self._host, self._port))
+        try:
+            await serve(self._app, listen(self._host, self._port))
+        finally:
+            self._thread.submit(self._reader.close)
 
     async def _page(self, _: Request) -> Response:
         return await self._answer("page", self._written, "text/html")
@@ -113,9 +117,7 @@ class Server:
         return page(shown).encode()
 
     def _exposed(self, live: Live) -> bytes:
-        with closing(Lookback.open(self._state)) as past:
-            samples = measure(read_facts(past, live.expect, now()), live)
-        return self._exposition.write(samples)
+        return self._exposition.write(measure(self._reader.facts(live.expect, now()), live))
 
     async def _answer(self, name: str, make: Callable[[Live], bytes], kind: str) -> Response:
         try:

@@ -198,6 +198,14 @@ def test_the_past_that_was_learnt_is_no_news() -> None:
     assert reviewed(events=(Recorded(1, past, ""),)).happened == ()
 
 
+def test_of_very_many_broken_jobs_the_verdict_names_ten() -> None:
+    states = [JobState(f"host-{number:05}", "backup", "failure", NIGHT, failures=1) for number in range(10_000)]
+    found = reviewed(status_of(*states))
+    assert len(found.broken) == 10_000
+    assert found.verdict.startswith("ACT: broken now: host-00000 backup, host-00001 backup, ")
+    assert "host-00009 backup and 9990 more. 0 runs since" in found.verdict
+
+
 def test_an_unclaimed_line_says_what_a_rule_could_look_for() -> None:
     new = Unclaimed("nas", "ERROR: disk # is hot, # C", 3, NOW - DAY, NOW, "ERROR: disk 3 is hot, 80 C", "log")
     (line,) = reviewed(lines=(new,)).unclaimed

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from borgwatch.journal import lookback
 from borgwatch.journal.store import Change, Journal
 from borgwatch.policy.jobs import JobState
 from borgwatch.service.live import Live
@@ -148,6 +149,23 @@ async def test_a_journal_in_trouble_is_told_and_the_server_goes_on(tmp_path: Pat
         (tmp_path / "journal.sqlite3").write_bytes(b"x" * 5000)
         assert b"cannot be read" in await exchange(port, request("GET / HTTP/1.1"))
         assert b" 200 " in await exchange(port, request("GET /healthz HTTP/1.1"))
+
+
+async def test_a_journal_that_another_process_has_for_itself_is_told_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path)
+    monkeypatch.setattr(lookback, "_PATIENCE", 0.05)
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite3", isolation_level=None)) as selfish:
+        selfish.execute("PRAGMA locking_mode = EXCLUSIVE")
+        selfish.execute("INSERT INTO roots VALUES ('x')")
+        async with serving_at(tmp_path, alive) as port:
+            for path in ("/", "/metrics"):
+                answer = await exchange(port, request(f"GET {path} HTTP/1.1"))
+                assert b" 503 " in answer
+                assert b"database is locked" in answer
+            selfish.close()
+            assert b" 200 " in await exchange(port, request("GET /metrics HTTP/1.1"))
 
 
 async def test_the_page_is_read_while_another_process_writes(state: Path) -> None:
