@@ -216,17 +216,21 @@ class _Selection:
         if heard is not None and line is not None:
             timed = (line, heard.time) if heard.time else None
             line = self._next(self.searches.either, self._behind(line, end), end)
+        latest = timed[1] if timed else None
         while line is not None:
             if self._has(self.searches.wanted, line, end):
-                if not (tells and self._is_passed(line, end, timed)):
+                passing = self.passes(self._data(line, end)) if tells else None
+                if passing is None or self._is_silence(latest, passing.time):
                     break
                 passed.add(line)
+                latest = passing.time or latest
             elif (voice := self._voice(line, end)) is not None:
                 begins = (voice.tells and not tells) or (voice.time is not None and timed is None)
                 if begins:  # it may begin another run, by what it tells or by the silence before it
                     self._keep_last(at, line, kept, passed)
                     tells, depth = tells or voice.tells, None
                     timed = timed or ((line, voice.time) if voice.time else None)
+                    latest = voice.time or latest
                 if begins or _is_higher(voice.depth, depth):
                     depth = voice.depth if _is_higher(voice.depth, depth) else depth
                     kept[line] = voice
@@ -240,12 +244,9 @@ class _Selection:
         found += sorted(kept.keys() | passed)
         return stop
 
-    def _is_passed(self, line: int, end: int, timed: tuple[int, datetime] | None) -> bool:
-        """Say whether the murmur goes on behind a line of interest; a silence before it may have ended a run."""
-        passing = self.passes(self._data(line, end))
-        if passing is None:
-            return False
-        return timed is None or passing.time is None or abs(passing.time - timed[1]) < self.patience
+    def _is_silence(self, before: datetime | None, time: datetime | None) -> bool:
+        """Say whether there may have been a silence between two lines that was long enough to end a run."""
+        return before is not None and time is not None and abs(time - before) >= self.patience
 
     def _in_doubt(self, at: int, end: int, kept: dict[int, _Voice]) -> tuple[int | None, _Voice | None]:
         """Select as long as a signal may be held back; return the plain line that ends the doubt, or a wanted one."""

@@ -168,6 +168,19 @@ def test_a_warning_about_a_file_does_not_begin_the_murmur_anew() -> None:
     assert judged(judge, whole(log)) == judged(judge, chosen(candidates, log, []))
 
 
+def test_warnings_along_a_long_stretch_do_not_begin_it_anew_but_a_silence_before_one_does() -> None:
+    """What counts is the time since the last line that is judged, not since the first of the murmur."""
+    log = [b'{"type": "file_status", "status": "A", "path": "/mnt/a"}', *progress(*range(1, 6001, 1))]
+    for at in range(6000, 0, -5):
+        log.insert(at, DENIED.format(1795409811.5 + at).encode())
+    log.append(DENIED.format(1795409811.5 + 9000).encode())
+    judge, candidates = shipped()
+    found = chosen(candidates, log, [])
+
+    assert judged(judge, whole(log)) == judged(judge, found)
+    assert sum(b"archive_progress" in line.data for line in found) < 1200
+
+
 def test_a_silence_before_a_stretch_of_murmur_is_not_made_up_from_its_listing() -> None:
     """The listing had gone on behind the uppermost directory: the run was not done when it fell silent."""
     listing = [
