@@ -40,9 +40,9 @@ from borgwatch.sources.problems import Ledger, Problem
 __all__ = ["Waker"]
 
 _GAP = 0.015
-_CALM = 4
-"""Gaps between two looks while a file is busy: a look costs nearly the same, however little is new. Twice as many
-looks would take a tenth of a core at a thousand lines a second, half as many tell of them a tenth of a second late."""
+_CALM = 6
+"""Gaps between two looks while a file is busy: a look costs nearly the same, however little is new. A third more looks
+would take more than a twentieth of a core at a thousand lines a second; so, each is told within a tenth of a second."""
 _BURST = 10
 """Wake-ups by hints, one right after the other, that make a burst."""
 _CREDIT = 20
