@@ -24,14 +24,17 @@ from borgwatch.policy.folding import Held, Key, Repetition, cool, fold
 from borgwatch.policy.jobs import JobState, is_echo, learn, recovery
 from borgwatch.sources.lines import Wanted
 from borgwatch.sources.problems import Problem
+from borgwatch.sources.reading import MOST_LINES
 from borgwatch.sources.tail import Batch
 
 __all__ = ["Pipeline", "Plan", "Source", "Step"]
 
 LEAST_BUDGET, MOST_BUDGET = 64 * 1024, 4 * 1024 * 1024
 """Bytes read in one step from each directory: few where all lines are judged, many where nearly all are noise."""
-_LINES_A_STEP = 350
-"""Lines judged in one step, about: so many that commits do not cost most, so few that the loop stays responsive."""
+_LINES_A_STEP = MOST_LINES * 2 // 3
+"""Lines judged in one step, about: so many that commits do not cost most, so few that the loop stays responsive.
+
+Fewer than are taken of one file at once: else a file of which all lines matter would be read over and over."""
 _LAG = timedelta(seconds=1)
 """How far the journal may lag behind lines that meant nothing: read again after a crash, they mean nothing again."""
 _MAX_BEHIND = 3600.0
@@ -159,7 +162,7 @@ class Pipeline:
         self._silence_due = datetime.min.replace(tzinfo=UTC)
         limits = judge.limits
         patience = min(limits.settle, limits.settle_warning, limits.stalled, limits.session)
-        self._candidates = Candidates(judge.matcher, patience=patience)
+        self._candidates = Candidates(judge.matcher, patience=patience, most=MOST_LINES)
 
     @property
     def jobs(self) -> Mapping[tuple[str, str], JobState]:

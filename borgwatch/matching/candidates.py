@@ -20,6 +20,7 @@ Rules whose need is not known make every line a candidate: `starts` is None then
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -82,11 +83,14 @@ class Candidates:
     """What is wanted of a log, by the rules that are loaded: those of `matcher`.
 
     `extra` are regular expressions over bytes of what is wanted beside; `patience` is the shortest silence that may end
-    a run.
+    a run. Once more than `most` lines were found in a block, nothing is searched for behind them.
     """
 
-    def __init__(self, matcher: Matcher, *, extra: Iterable[str] = SUSPICIOUS, patience: timedelta) -> None:
+    def __init__(
+        self, matcher: Matcher, *, extra: Iterable[str] = SUSPICIOUS, patience: timedelta, most: int = sys.maxsize
+    ) -> None:
         self._patience = patience
+        self._most = most
         self._all = matcher
         known = [(rule, need_of(rule.when)) for rule in matcher.rules]
         self._murmur = tuple(rule for rule, need in known if _is_murmur(rule, need))
@@ -141,7 +145,8 @@ class Candidates:
         """Say where lines to be judged begin in the whole lines `block[start:end]`; None where all are to be."""
         if self.everything:
             return None
-        return _Selection(self._searches, self._speaks, self._passes, self._patience, block).select(start, end)
+        selection = _Selection(self._searches, self._speaks, self._passes, self._patience, block)
+        return selection.select(start, end, self._most)
 
     def _speaks(self, data: bytes) -> _Voice | None:
         """Decode a line that only murmur can match, and say what is heard of it."""
@@ -196,10 +201,10 @@ class _Selection:
     block: bytes
     _heard: dict[int, _Voice | None] = field(default_factory=dict, init=False)
 
-    def select(self, start: int, end: int) -> list[int]:
+    def select(self, start: int, end: int, most: int) -> list[int]:
         found: list[int] = []
         at = start
-        while (line := self._next(self.searches.either, at, end)) is not None:
+        while len(found) <= most and (line := self._next(self.searches.either, at, end)) is not None:
             if self._has(self.searches.wanted, line, end):
                 found.append(line)
                 at = self._behind(line, end)

@@ -25,7 +25,9 @@ TRAIL = 16
 """How many lines before the offset help to find the place again."""
 
 Wanted = Callable[[bytes, int, int], Sequence[int] | None]
-"""Says where in the whole lines `block[start:end]` those begin that are wanted, in order; None wants them all."""
+"""Says where in the whole lines `block[start:end]` those begin that are wanted, in order; None wants them all.
+
+It may leave out what lies behind more than are taken at once."""
 
 _LF = b"\n"
 _CR = b"\r"

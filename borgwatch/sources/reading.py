@@ -19,7 +19,7 @@ from borgwatch.sources.position import ANCHOR_SPAN, fingerprint, proof_of, span_
 
 __all__ = ["MOST_LINES", "Followed", "Moment", "Taken", "take"]
 
-MOST_LINES = 400
+MOST_LINES = 300
 """How many lines are taken at once where nearly all are wanted, so that a step stays short."""
 
 

@@ -138,6 +138,18 @@ def test_of_a_murmur_little_is_left() -> None:
     assert [log.index(line.data) for line in chosen(shipped()[1], log, [])] == [0, 300, 308]
 
 
+def test_nothing_is_searched_for_behind_more_lines_than_are_asked_for() -> None:
+    """What is left out lies behind them: the lines before are those that are chosen anyway."""
+    block = (LOCKED + b"\n") * 1000
+    few = Candidates(Matcher(SHIPPED), patience=LIMITS.settle, most=10).starts(block, 0, len(block))
+    every = shipped()[1].starts(block, 0, len(block))
+
+    assert few is not None
+    assert every is not None
+    assert (len(few), len(every)) == (11, 1000)
+    assert few == every[:11]
+
+
 def test_what_nobody_claims_is_chosen_if_it_is_suspicious() -> None:
     log = [
         b"fine",
