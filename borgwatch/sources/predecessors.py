@@ -143,10 +143,13 @@ class Predecessors:
         """
         followed = look.states[key]
         position = followed.position
+        live = self._path_of(followed.source)
         stamp = stamp_at(followed.path)
         if stamp and stamp.identity == (position.device, position.inode):
+            if followed.path == live and position.offset == 0:
+                look.drop(key)  # it was empty and is gone, and a new live file has got its inode number
+                return False
             return True
-        live = self._path_of(followed.source)
         _, find = look.tracer.whereabouts(live, position, look.states.followed)
         if find:
             position = replace(position, device=find.stamp.device, inode=find.stamp.inode)

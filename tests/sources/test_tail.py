@@ -313,6 +313,27 @@ def test_04_an_empty_predecessor_whose_inode_number_was_given_anew_hides_no_gene
     assert world.catch_up(budget=22) == [b"two", *[b"x"] * 50, b"three"]
 
 
+def test_04_a_live_file_with_the_inode_number_of_an_empty_predecessor_is_read_once(world: World) -> None:
+    """Nothing proves what was empty: the live file was followed in its place, and once more after a reboot."""
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    rotate(log)
+    world.file("a.log", "")
+    world.catch_up()
+    empty = rotate(log)
+    world.file("a.log", "two\n")
+    world.catch_up()
+    rotate(log)
+    empty.with_name("a.log.2").rename(log)  # deleted, and its number given anew
+    append(log, "three\n")
+    world.restart()
+    world.catch_up()
+    world.reboot()
+    world.catch_up()
+
+    assert [line.data for line in world.lines] == [b"one", b"two", b"three"]
+
+
 def test_04_an_empty_file_that_came_while_its_predecessor_was_read_hides_no_generation(world: World) -> None:
     world.max_line = 20
     world.restart()
