@@ -102,6 +102,14 @@ class World:
             lines += step.lines
         return lines + step.lines
 
+    def arm(self) -> None:
+        """Expect a backup each day, of which the first succeeds now."""
+        self.expect = timedelta(hours=26)
+        self.restart()
+        self.step()
+        self.write(GOOD.format("a"))
+        self.step()
+
     def names(self) -> list[str]:
         return [event.name for event in self.journal.events()]
 
@@ -160,11 +168,7 @@ def test_an_open_run_survives_a_restart(world: World) -> None:
 
 
 def test_a_missing_backup_is_told_once_however_often_one_looks(world: World) -> None:
-    world.expect = timedelta(hours=26)
-    world.restart()
-    world.step()
-    world.write(GOOD.format("a"))
-    world.step()
+    world.arm()
     assert world.step(timedelta(hours=25)).events == ()
     assert [event.name for event in world.step(timedelta(hours=2)).events] == ["backup.missed"]
     assert world.step(timedelta(hours=2)).events == ()
@@ -359,11 +363,7 @@ def test_case_29_text_without_a_time_is_as_old_as_its_file(world: World) -> None
 
 @pytest.mark.parametrize("noise", ["", "nothing of note\n" * 50_000], ids=["in one step", "in many steps"])
 def test_case_29_the_watchers_own_downtime_trips_nothing_if_the_success_is_found(world: World, noise: str) -> None:
-    world.expect = timedelta(hours=26)
-    world.restart()
-    world.step()
-    world.write(GOOD.format("a"))
-    world.step()
+    world.arm()
     world.moment += timedelta(days=2)
     world.write(noise + GOOD.format("b"))
     changed = (world.moment - timedelta(hours=1)).timestamp()
@@ -376,11 +376,7 @@ def test_case_29_the_watchers_own_downtime_trips_nothing_if_the_success_is_found
 
 
 def test_case_29_a_clock_that_is_set_forward_trips_nothing_and_set_back_hides_nothing(world: World) -> None:
-    world.expect = timedelta(hours=26)
-    world.restart()
-    world.step()
-    world.write(GOOD.format("a"))
-    world.step()
+    world.arm()
     world.set_clock(timedelta(days=400))
     assert world.step(timedelta(minutes=1)).events == ()
     world.write(GOOD.format("b"))
@@ -394,11 +390,7 @@ def test_case_29_a_clock_that_is_set_forward_trips_nothing_and_set_back_hides_no
 
 def test_case_29_a_clock_that_is_wrong_for_a_moment_changes_nothing(world: World) -> None:
     """Set back by a day and set right again: the last success has not moved with it."""
-    world.expect = timedelta(hours=26)
-    world.restart()
-    world.step()
-    world.write(GOOD.format("a"))
-    world.step()
+    world.arm()
     before = world.journal.jobs()["nas", "backup"].last_success
     world.set_clock(timedelta(days=-1))
     world.step(timedelta(seconds=10))
@@ -411,11 +403,7 @@ def test_case_29_a_clock_that_is_wrong_for_a_moment_changes_nothing(world: World
 
 def test_case_29_a_success_in_a_directory_that_comes_late_is_waited_for(world: World) -> None:
     """After a week of downtime, the share with the logs is mounted a little after borgwatch has started."""
-    world.expect = timedelta(hours=26)
-    world.restart()
-    world.step()
-    world.write(GOOD.format("a"))
-    world.step()
+    world.arm()
     world.write(GOOD.format("b"))
     changed = (world.moment + timedelta(days=7, hours=-1)).timestamp()
     os.utime(world.log, (changed, changed))
@@ -430,11 +418,7 @@ def test_case_29_a_success_in_a_directory_that_comes_late_is_waited_for(world: W
 
 
 def test_case_29_a_directory_that_never_comes_does_not_switch_the_switch_off(world: World) -> None:
-    world.expect = timedelta(hours=26)
-    world.restart()
-    world.step()
-    world.write(GOOD.format("a"))
-    world.step()
+    world.arm()
     world.watch.rename(world.watch.with_name("unmounted"))
     world.moment += timedelta(days=7)
     world.restart()

@@ -30,12 +30,14 @@ _NAMED = 3
 class Rulebook:
     """What rule files say. `rules` are in force; `rejected` is what the last reading found wrong.
 
-    At the start there is nothing that could stay in force: then the sound files are.
+    At the start there is nothing that could stay in force: then the sound files are. A directory that is gone later is
+    wrong, and not empty: what its files expect must not be given up because a share is away.
     """
 
     def __init__(self, directories: Sequence[Path], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._directories = tuple(directories)
         self._files = RuleFiles(directories, monotonic)  # before they are read: what changes meanwhile is seen later
+        self._there = {directory for directory in self._directories if directory.is_dir()}
         self.rules: RuleSet = load_rules(directories)
         self.rejected: tuple[str, ...] = _shown(self.rules.problems)
 
@@ -46,11 +48,13 @@ class Rulebook:
     def reload(self) -> bool:
         """Read the files again; returns whether what they say is in force now."""
         self._files.taken()
+        there = {directory for directory in self._directories if directory.is_dir()}
         rules = load_rules(self._directories)
-        self.rejected = _shown(rules.problems)
-        if not rules.problems:
-            self.rules = rules
-        return not rules.problems
+        gone = [f"{directory}:1:1: the directory is gone" for directory in sorted(self._there - there)]
+        self.rejected = _shown([*gone, *rules.problems])
+        if not self.rejected:
+            self.rules, self._there = rules, there
+        return not self.rejected
 
     def expectations(self, journal: Journal) -> tuple[Expectation, ...]:
         """What the files expect; if they are wrong at the start, what they expected when they were last sound."""

@@ -133,39 +133,42 @@ def log(tmp_path: Path) -> Path:
     return path
 
 
-async def test_a_journal_that_cannot_be_written_is_told_and_the_lines_wait(
-    nas: Simulator, tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told = Told()
-    async with at_work(settings_for(nas, tmp_path), told) as service:
-        with monkeypatch.context() as broken:
-            broken.setattr(service._journal, "commit", _disk_full)
-            log.write_bytes(LOCKED)
-            await told.until(lambda: told.problems)
-        assert told.problems[0] == ("journal.failed", "disk full")
-        await nas.changed(lambda nas: nas.alerts)
-    assert len(nas.alerts) == 1
-
-
 def _disk_full(_: object) -> None:
     raise JournalError("disk full")
 
 
-async def test_a_step_that_breaks_on_something_nobody_thought_of_is_tried_again(
-    nas: Simulator, tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+def _nobody_thought_of_it(*_: object, **__: object) -> None:
+    raise ZeroDivisionError("what now")
+
+
+@pytest.mark.parametrize(
+    ("part", "call", "breaks", "told_as"),
+    [
+        ("_journal", "commit", _disk_full, ("journal.failed", "disk full")),
+        ("pipeline", "step", _nobody_thought_of_it, ("pipeline.broken", "ZeroDivisionError: what now")),
+    ],
+    ids=["a journal that cannot be written", "something nobody thought of"],
+)
+async def test_a_step_that_breaks_is_told_and_tried_again(
+    nas: Simulator,
+    tmp_path: Path,
+    log: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    part: str,
+    call: str,
+    breaks: Callable[..., None],
+    told_as: tuple[str, str],
 ) -> None:
+    """The lines wait, and are told once."""
     told = Told()
     async with at_work(settings_for(nas, tmp_path), told) as service:
         with monkeypatch.context() as broken:
-            broken.setattr(service.pipeline, "step", _nobody_thought_of_it)
+            broken.setattr(getattr(service, part), call, breaks)
             log.write_bytes(LOCKED)
             await told.until(lambda: told.problems)
-        assert told.problems[0] == ("pipeline.broken", "ZeroDivisionError: what now")
+        assert told.problems[0] == told_as
         await nas.changed(lambda nas: nas.alerts)
-
-
-def _nobody_thought_of_it(*_: object, **__: object) -> None:
-    raise ZeroDivisionError("what now")
+    assert len(nas.alerts) == 1
 
 
 async def test_one_line_that_breaks_the_judging_does_not_keep_the_others_from_being_judged(

@@ -47,6 +47,20 @@ def test_what_is_wrong_changes_nothing_and_is_known_until_it_is_mended(file: Pat
     assert book.rules.rules[0].id == "my.b"
 
 
+def test_a_directory_that_is_gone_is_not_an_empty_one(file: Path) -> None:
+    """Where a share is away for a while, what its files expect is still expected; not so where a file was deleted."""
+    book = Rulebook([file.parent, file.parent / "never-there"])
+    away = file.parent.with_name("away")
+    file.parent.rename(away)
+    assert (book.reload(), book.rules.expectations) == (False, DAILY)
+    assert book.rejected == (f"{file.parent}:1:1: the directory is gone",)
+    away.rename(file.parent)
+    assert (book.reload(), book.rules.expectations) == (True, DAILY)
+    assert not book.rejected
+    file.unlink()
+    assert (book.reload(), book.rules.expectations) == (True, ())
+
+
 def test_a_change_is_seen_that_comes_while_the_files_are_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are looked at before they are read: else the rest of a file that was half there would be missed."""
     clock = 0.0
