@@ -66,7 +66,7 @@ ELSEWHERE: dict[int, tuple[str, ...]] = {
         "journal/test_store.py::test_a_damaged_journal_is_moved_aside_and_said",
         "journal/test_store.py::test_a_journal_of_a_newer_borgwatch_is_refused_and_left_alone",
         "journal/test_store.py::test_a_second_service_on_the_same_directory_is_refused",
-        "service/test_process.py::test_a_journal_that_cannot_be_written_is_told_and_the_lines_wait",
+        "service/test_process.py::test_a_step_that_breaks_is_told_and_tried_again",
         "e2e/test_run.py::test_a_second_service_on_the_same_state_is_refused",
     ),
     21: (
