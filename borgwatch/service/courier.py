@@ -79,6 +79,7 @@ class Courier:
         self._not_before: dict[int, float] = {}
         self._wait_anyway: set[int] = set()  # what would do harm if it was tried again soon, in a new session too
         self._refused: set[int] = set()  # what this session has no right to do: rights are read at the login
+        self._mailed: dict[int, Mailed] = {}  # what went out and could not be written down, as where the disk is full
         self._look_for_lost = False
         self._shown: dict[str, str] = {}
         self._dismissed: set[str] = set()
@@ -135,18 +136,18 @@ class Courier:
             found = await look_again(session, standing)
         except TrueNASError:
             return  # whoever delivers next will meet it, and a new session looks again
-        self._look_for_lost = False
         self._shown.update(found.shown)
         self._dismissed |= found.dismissed
         for alert in found.lost:
             if alert.key not in self._dismissed:
                 self._outbox.mark_lost(alert)
+        self._look_for_lost = False  # last: a journal that cannot be written makes this look count for nothing
 
     def _note_dismissals(self) -> None:
         """Write dismissals down before anybody is told: what a crash of TrueNAS loses of them is not raised again."""
-        while self._dismissed:
-            key = self._dismissed.pop()
+        for key in tuple(self._dismissed):
             self._outbox.mark_dismissed(key)
+            self._dismissed.discard(key)
             self._receipts.dismissed(key)
 
     async def _round(self, delay: float) -> float | None:
@@ -155,6 +156,7 @@ class Courier:
         now = time.monotonic()
         self._not_before = {item.seq: when for item in pending if (when := self._not_before.get(item.seq, 0)) > now}
         self._wait_anyway &= self._not_before.keys()
+        self._mailed = {item.seq: mailed for item in pending if (mailed := self._mailed.get(item.seq)) is not None}
         due = [item for item in pending if item.seq not in self._not_before]
         if any(item.seq in self._refused for item in due):
             await self._client.drop()
@@ -175,9 +177,13 @@ class Courier:
         failed: list[tuple[Pending, TrueNASError]] = []
         for item, first in zip(batch, await show_all(session, [item.alert for item in batch]), strict=True):
             is_hopeless = isinstance(first, TrueNASError) and any(_breaks_session(error) for _, error in failed)
-            result = first if is_hopeless else await down_the_ladder(session, item.alert, first)
+            result = self._mailed.get(item.seq) or (
+                first if is_hopeless else await down_the_ladder(session, item.alert, first)
+            )
             if isinstance(result, Mailed):  # at once: a mail whose record is lost is sent again
+                self._mailed[item.seq] = result
                 self._strike_off([(item, result)], time.monotonic() - began)
+                del self._mailed[item.seq]
             elif isinstance(result, Delivered):
                 shown.append((item, result))
             else:

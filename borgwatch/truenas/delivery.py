@@ -117,7 +117,7 @@ async def show_all(session: Session, alerts: Sequence[Alert]) -> list[Delivered 
     """Make TrueNAS show what `alerts` (of different keys) ask for; returns the proof of each, or why there is none."""
     try:
         before = await _listed(session)
-        hidden = await _hidden(session)
+        hidden = await _maybe_hidden(session)
     except TrueNASError as error:
         return [error for _ in alerts]
     errors = await _attempt_all(session, alerts, before, hidden)
@@ -167,11 +167,16 @@ async def _hidden(session: Session) -> list[AlertClass]:
     """List the classes whose alerts are not in `alert.list`; none where this key could not have raised them."""
     if session.ladder.rung is not Rung.ALERT:
         return []
-    try:
-        policy_of = await policies(session)
-    except CallFailed:
-        return []
+    policy_of = await policies(session)
     return [alert_class for name, alert_class in CLASSES.items() if policy_of.get(name) == NEVER]
+
+
+async def _maybe_hidden(session: Session) -> Collection[AlertClass]:
+    """List the classes whose alerts may be there unseen: any of them, where TrueNAS does not say."""
+    try:
+        return await _hidden(session)
+    except CallFailed:
+        return CLASSES.values()
 
 
 async def _with_policy(session: Session, alert: Alert, error: NotShown) -> TrueNASError:
@@ -181,8 +186,14 @@ async def _with_policy(session: Session, alert: Alert, error: NotShown) -> TrueN
     """
     wanted = session.classes.class_for(alert)
     try:
-        if wanted not in await _hidden(session):
-            return error
+        is_hidden = wanted in await _hidden(session)
+    except CallFailed:
+        is_hidden = False  # nobody says so
+    except TrueNASError as failed:
+        return failed
+    if not is_hidden:
+        return error
+    try:
         await _delete(session, wanted, alert.key)
     except TrueNASError as failed:
         return failed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.server import ServerConnection
 
+from borgwatch.errors import JournalError
 from borgwatch.journal.store import Change, Journal, Pending
 from borgwatch.model import Alert, Level
 from borgwatch.service.courier import Courier
@@ -333,6 +335,107 @@ async def test_a_clearing_passes_where_an_alert_may_not_be_made() -> None:
         await site.until(lambda witness: witness.proofs)
 
         assert [pending.alert for pending in site.outbox.pending()] == [_of(1)]
+
+
+# A journal that cannot be written
+
+
+class _FullDisk(Outbox):
+    """An outbox that reads, but writes nothing while `is_full`; `refused` counts the attempts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_full = False
+        self.refused = 0
+
+    def mark_delivered(self, shown: Sequence[Pending], mailed: Sequence[Pending]) -> None:
+        """Strike alerts off, if there is room for that."""
+        self._write([*shown, *mailed])
+        super().mark_delivered(shown, mailed)
+
+    def mark_lost(self, alert: Alert) -> None:
+        """Put a delivered alert back, if there is room for that."""
+        self._write([alert])
+        super().mark_lost(alert)
+
+    def mark_dismissed(self, key: str) -> None:
+        """Miss an alert no more, if there is room for that."""
+        self._write([key])
+        super().mark_dismissed(key)
+
+    def _write(self, what: Sequence[object]) -> None:
+        if self.is_full and what:
+            self.refused += 1
+            raise JournalError("the disk is full")
+
+
+@asynccontextmanager
+async def _kept_up(url: str, outbox: _FullDisk) -> AsyncIterator[Site]:
+    """Run client and courier as the service does: what breaks on the journal is begun again."""
+    site = Site(url, outbox)
+
+    async def courier() -> None:
+        while True:
+            with contextlib.suppress(JournalError):
+                await site.courier.run()
+            await asyncio.sleep(0.01)
+
+    tasks = [asyncio.create_task(site.client.run()), asyncio.create_task(courier())]
+    try:
+        yield site
+        assert not any(task.done() for task in tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _refused(outbox: _FullDisk, times: int) -> None:
+    async with asyncio.timeout(5):
+        while outbox.refused < times:  # noqa: ASYNC110 - the outbox tells nobody
+            await asyncio.sleep(0.01)
+
+
+async def test_a_mail_that_cannot_be_written_down_is_not_sent_again_at_each_try() -> None:
+    """A full disk would be a mail every ten seconds, for as long as it is full."""
+    outbox = _FullDisk()
+    async with simulator("27-master") as nas, _kept_up(nas.url, outbox) as site:
+        outbox.is_full = True
+        site.put(_of(1))
+        await _refused(outbox, 3)
+        outbox.is_full = False
+        await site.until(lambda _: not outbox.pending())
+
+        assert [mail["subject"] for mail in nas.mails] == ["borgwatch: failed 1"]
+        assert [given for given, _ in site.witness.proofs] == [_of(1)]
+
+
+async def test_an_alert_that_truenas_lost_while_the_disk_was_full_is_raised_again_when_it_is_not() -> None:
+    outbox = _FullDisk()
+    async with simulator(NEW, rate_limit=None) as nas, _kept_up(nas.url, outbox) as site:
+        site.put(_of(1))
+        await site.until(lambda witness: witness.proofs)
+        outbox.is_full = True
+        await nas.reboot(lose_alerts=True)
+        await _refused(outbox, 1)
+        outbox.is_full = False
+
+        await nas.changed(lambda nas: _texts(nas) == {"failed 1"})
+
+
+async def test_a_dismissal_that_cannot_be_written_down_is_written_down_later() -> None:
+    outbox = _FullDisk()
+    async with simulator(NEW) as nas, _kept_up(nas.url, outbox) as site:
+        site.put(_of(1))
+        await site.until(lambda witness: witness.proofs)
+        outbox.is_full = True
+        nas.dismiss(nas.alerts[0]["uuid"])
+        await _refused(outbox, 1)
+        outbox.is_full = False
+        site.courier.poke()
+        await site.until(lambda witness: witness.dismissals)
+
+        assert outbox.standing() == []
 
 
 # Connections that come and go

@@ -318,6 +318,20 @@ async def test_an_alert_that_a_policy_hides_is_cleared_all_the_same(release: str
 
 
 @both_ways
+async def test_an_alert_that_a_policy_may_hide_is_cleared_where_the_policies_cannot_be_read(release: str) -> None:
+    """That the list does not show it is no proof then: it may stand there unseen."""
+    async with simulator(release) as nas, session_with(nas) as session:
+        await show(session, FAILED)
+        nas.set_policy("CloudBackupTaskFailed", "NEVER")
+        nas.faults.error_once["alertclasses.config"] = {"code": -32001, "message": "m", "data": {"error": 14}}
+
+        assert await show(session, cleared()) == Delivered(raised=False)
+
+        nas.set_policy("CloudBackupTaskFailed", "IMMEDIATELY")
+        assert nas.alerts == []
+
+
+@both_ways
 async def test_what_was_mailed_because_a_policy_hides_it_is_not_left_behind(release: str) -> None:
     async with simulator(release) as nas, session_with(nas) as session:
         nas.set_policy("CloudBackupTaskFailed", "NEVER")
