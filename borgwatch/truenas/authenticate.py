@@ -123,14 +123,16 @@ async def _log_in_with_key(connection: Connection, login: Login, key: ApiKey, *,
     Once SCRAM was offered, the plain key goes only to a server that was checked: whoever sits in between could have
     refused SCRAM to get at it.
     """
-    log_in_as = _log_in_by_scram if scram else _log_in_as
     first = login.username or DEFAULT_USERNAME
+    is_known = login.trust.is_checked and connection.link.keeps_secrets
     try:
-        return await log_in_as(connection, key, first)
+        if scram:
+            return await _log_in_by_scram(connection, key, first, may_unbind=is_known)
+        return await _log_in_as(connection, key, first)
     except LoginRefused as refusal:
         if login.username is not None or not refusal.may_be_anothers:
             raise
-        if scram and not (login.trust.is_checked and connection.link.keeps_secrets):
+        if scram and not is_known:
             raise LoginRefused(
                 f"{refusal}; if the key is not root's, name its user in NOTIFY_TRUENAS_USERNAME"
             ) from None
@@ -166,9 +168,23 @@ def _refusal(answer: Any, username: str) -> LoginRefused:
     )
 
 
-async def _log_in_by_scram(connection: Connection, key: ApiKey, username: str) -> User:
-    """Prove the key without sending it, and have TrueNAS prove that it knows it (26.0.0-BETA.3 and later)."""
+async def _log_in_by_scram(connection: Connection, key: ApiKey, username: str, *, may_unbind: bool) -> User:
+    """Log in with a proof that is bound to the certificate, so that nobody in between can pass it on.
+
+    Who does not know that certificate refuses it: 26.0.0-BETA.1 and BETA.2, which bind nothing, and a TrueNAS behind a
+    proxy that speaks TLS itself. There, if the certificate is one that is trusted, an unbound proof may follow.
+    """
     end_point = connection.certificate.end_point if connection.certificate is not None else b""
+    try:
+        return await _prove(connection, key, username, end_point)
+    except LoginRefused as refusal:
+        if not (end_point and may_unbind and refusal.may_be_anothers):
+            raise
+    return await _prove(connection, key, username, b"")
+
+
+async def _prove(connection: Connection, key: ApiKey, username: str, end_point: bytes) -> User:
+    """Prove the key without sending it, and have TrueNAS prove that it knows it (26.0.0-BETA.1 and later)."""
     client = key.scram(username, end_point)
     try:
         first = await _scram_step(connection, "CLIENT_FIRST_MESSAGE", client.first(), username)

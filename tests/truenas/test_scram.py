@@ -481,6 +481,19 @@ async def test_a_relay_with_a_certificate_of_its_own_gets_neither_key_nor_sessio
         assert _kept(nas, sent)
 
 
+@pytest.mark.parametrize("release", RELEASES)
+async def test_behind_a_proxy_whose_certificate_is_trusted_the_proof_is_bound_to_nothing(
+    release: str, sent: list[str]
+) -> None:
+    """TrueNAS does not know the certificate of the proxy, and refuses what is bound to it, as do BETA.1 and BETA.2."""
+    proxy = make_certificate()
+    trust = Trust(verify=False, fingerprint=proxy.fingerprint)
+    async with simulator(release) as nas, _relay(nas, proxy) as url:
+        async with session_at(url, trust=trust, username="root") as session:
+            assert session.is_full_admin
+        assert _kept(nas, sent)
+
+
 async def test_it_is_the_binding_that_keeps_a_relay_out() -> None:
     """With TrueNAS' own certificate, or without the binding, it passes a session on."""
     async with simulator(BETA) as nas:
