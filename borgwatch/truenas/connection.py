@@ -206,8 +206,13 @@ async def open_connection(
 
 
 def _options() -> dict[str, Any]:
-    """The options of every connection."""
+    """The options of every connection.
+
+    Nothing is compressed: the size of what was would tell whoever sees it go by how much an alert's text, which others
+    write, has in common with the key that went before it.
+    """
     return {
+        "compression": None,
         "open_timeout": OPEN_TIMEOUT,
         "ping_interval": PING_INTERVAL,
         "ping_timeout": PING_INTERVAL,
