@@ -79,6 +79,9 @@ def test_every_command_in_the_documents_is_one(block: str, tmp_path: Path) -> No
                 assert set(options) <= {"-d", "--build"}
             case ["export", *assignments]:
                 assert all(re.match(r"[A-Z_]+=", word) for word in assignments)
+            case ["printf", "%s\\n", *assignments, ">", ".env"]:
+                compose = (ROOT / "compose.yaml").read_text()
+                assert all(f"${{{name.partition('=')[0]}:-" in compose for name in assignments), line
             case _:
                 assert words == [] or words[0] in {"install", "docker"}, line
 
