@@ -115,9 +115,12 @@ class LogReport:
         shown["alert"] = intention
         shown |= {"key": alert.key} if alert is not None else {}
         shown |= {"run": event.run} if event.run else {}
+        name = self._name_of(event)
+        if name == "event":  # a rule has words of its own; of all others the name of the line says it
+            shown["title"] = event.title
         if event.outcome != Outcome.SUCCESS or not event.run:
             shown["reason"] = event.message
-        write(self._name_of(event), **shown)
+        write(name, **shown)
 
     def _name_of(self, event: Event) -> str:
         if event.outcome == Outcome.RECOVERED:
