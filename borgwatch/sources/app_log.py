@@ -4,17 +4,19 @@ TrueNAS gives an app's output from some line before the end on, and again from t
 no offset to go on from. So a `Place` keeps the newest lines that were taken, by time stamp and digest, and the newest
 stamp of those that it no longer keeps. When the output is given again, each line is one of these:
 
-=====================  =====================================  ==========
-is it kept?            its stamp                              it is
-=====================  =====================================  ==========
-yes, not yet met       any                                    known
-no                     not newer than what is kept no longer  known
-no                     newer than that                        new
-=====================  =====================================  ==========
+=============================  =====================================  ==========
+is it kept?                    its stamp                              it is
+=============================  =====================================  ==========
+yes, not yet met               any                                    known
+no                             not newer than what is kept no longer  known
+no                             newer than that                        new
+any, behind the last one kept  any                                    new
+=============================  =====================================  ==========
 
-Each kept line is met once in a rereading, so that two equal lines of one moment are two (unless the output begins
-between them: then nobody can tell which one comes). A line that comes late, behind
-one with a newer stamp (standard output and standard error mixed), is new as long as the kept lines reach back to it.
+The output is always given in the same order, so behind the last line that is kept all is new, also where a clock was
+set back meanwhile. Each kept line is met once in a rereading, so that two equal lines of one moment are two (unless the
+output begins between them: then nobody can tell which one comes). A line that comes late, behind one with a newer stamp
+(standard output and standard error mixed), is new as long as the kept lines reach back to it.
 """
 
 from __future__ import annotations
@@ -102,10 +104,15 @@ class Rereading:
     def __init__(self, place: Place) -> None:
         self._unmet = Counter(place.entries)
         self._before = place.before
+        self._last = place.entries[-1] if place.entries else None
+        self._is_behind = False
 
     def is_new(self, entry: Entry) -> bool:
         """Take the next line."""
+        if self._is_behind:
+            return True
         if self._unmet[entry]:
             self._unmet[entry] -= 1
+            self._is_behind = entry == self._last and not self._unmet[entry]
             return False
         return entry[0] > self._before

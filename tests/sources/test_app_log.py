@@ -52,6 +52,16 @@ def test_a_line_that_comes_behind_a_newer_one_is_new() -> None:
     assert new_of(behind([early]), [early, late]) == [b"line 2"]
 
 
+def test_a_clock_that_was_set_back_makes_no_line_known_that_is_new() -> None:
+    """The clock of a machine that has just been started is often ahead, until it hears the time."""
+    ahead = [line(number, second=7200 + number) for number in range(5)]
+    lines = [*ahead, *(line(number) for number in range(5, 2 * KEPT))]
+
+    assert new_of(behind(lines), [*lines, line(999)]) == [b"line 999"]
+    assert new_of(behind(lines[:-1]), lines[-9:]) == [lines[-1].data]
+    assert new_of(behind(lines), [lines[-1], line(999, second=-7200)]) == [b"line 999"]
+
+
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 3)), max_size=60), st.data())
 def test_whatever_the_breaks_each_line_is_new_once(written: list[tuple[int, int]], data: st.DataObject) -> None:
     """The output is given again and again, from a line that is known at the latest; lines may be equal, and mixed."""

@@ -59,6 +59,15 @@ def test_another_process_goes_on_behind_what_was_committed() -> None:
     assert [got.data for got in (*batch.lines, *other.read(1 << 20).lines)] == [line(n).data for n in range(5)]
 
 
+def test_a_new_container_is_read_although_the_clock_of_the_one_before_was_ahead() -> None:
+    one = output()
+    fill(one, range(5000, 5200))
+    one.commit(one.read(1 << 20))
+    fill(one, range(300), "c2")
+
+    assert [got.data for got in one.read(1 << 20).lines] == [line(n).data for n in range(300)]
+
+
 def test_what_was_written_before_the_first_start_is_past_also_after_a_restart() -> None:
     one = output(first_start=True)
     one.begin("backup", "c1")
