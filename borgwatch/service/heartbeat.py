@@ -53,10 +53,14 @@ class Link(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TrueNASState:
-    """The link, and the best way of telling people that it offers: `alert`, `mail` or `none`."""
+    """The link, the best way of telling people that it offers (`alert`, `mail` or `none`), and what breaks it.
+
+    `trouble` is a word of the table in `borgwatch.truenas.errors`, not its message: that may name hosts.
+    """
 
     link: Link
     rung: str = "none"
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +139,8 @@ def _delivery(beat: Beat, now: datetime) -> Health:
         return Health(Condition.DEGRADED, f"address or API key of TrueNAS is missing or wrong{waiting}")
     if link is Link.AWAY:
         since = _span((now - beat.truenas_since).total_seconds())
-        return Health(Condition.DEGRADED, f"TrueNAS has been away for {since}{waiting}")
+        trouble = f" ({beat.truenas.trouble})" if beat.truenas.trouble else ""
+        return Health(Condition.DEGRADED, f"TrueNAS has been away for {since}{trouble}{waiting}")
     if rung == "none":
         return Health(Condition.DEGRADED, f"the API key may neither make alerts nor send mail{waiting}")
     way = "alerts are read back" if rung == "alert" else "mails in place of alerts"

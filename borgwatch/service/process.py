@@ -335,7 +335,9 @@ class Service:
         if self._client is None:
             return TrueNASState(Link.UNUSABLE)
         session = self._client.session_now
-        return TrueNASState(Link.CONNECTED, session.ladder.rung.value) if session else TrueNASState(Link.AWAY)
+        if session is None:
+            return TrueNASState(Link.AWAY, trouble=self._client.trouble)
+        return TrueNASState(Link.CONNECTED, session.ladder.rung.value)
 
     def reload(self) -> None:
         """Read the rule files again; broken ones leave the rules as they were. TrueNAS is tried at once, too.

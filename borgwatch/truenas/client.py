@@ -60,7 +60,7 @@ def back_off(chance: Callable[[], float] = random.random) -> Iterator[float]:
 class Client:
     """Keeps one session up. `session_now` is the one that works at this moment, if any; `on_ready` hears of each.
 
-    `subscriptions` are made anew in each session.
+    `trouble` names the error that stood in the way of one at the last attempt; `subscriptions` are made anew in each.
     """
 
     def __init__(self, login: Login, watcher: Watcher, now: Callable[[], datetime]) -> None:
@@ -72,6 +72,7 @@ class Client:
         self._ending: asyncio.Task[None] | None = None  # kept, for the loop alone would let it be collected
         self.subscriptions = Subscriptions()
         self.session_now: Session | None = None
+        self.trouble = ""
         self.on_ready: Callable[[], None] = lambda: None
 
     async def run(self) -> None:
@@ -83,6 +84,7 @@ class Client:
                     session = await open_session(self._login, self._now, on_pin=self._watcher.pinned)
                 except TrueNASError as error:
                     wait = next(delays) if error.verdict is Verdict.RETRY_NOW else RETRY_LATER
+                    self.trouble = type(error).__name__
                     self._watcher.failed(error, wait)
                     await self._pause(wait)
                     continue
@@ -114,7 +116,7 @@ class Client:
 
     async def _serve(self, session: Session) -> None:
         try:
-            self.session_now = session
+            self.session_now, self.trouble = session, ""
             self._ready.set()
             self._watcher.ready(session)
             self.on_ready()

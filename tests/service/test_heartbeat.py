@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.process import borgwatch, running
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 CONNECTED = TrueNASState(Link.CONNECTED, "alert")
 AWAY = TrueNASState(Link.AWAY)
+REFUSED = TrueNASState(Link.AWAY, trouble="LoginRefused")
 GOOD = Beat(NOW, 1000.0, 2.0, "", CONNECTED, NOW - timedelta(hours=2), 0)
 
 
@@ -29,6 +31,7 @@ GOOD = Beat(NOW, 1000.0, 2.0, "", CONNECTED, NOW - timedelta(hours=2), 0)
         (replace(GOOD, truenas=TrueNASState(Link.CONNECTED, "mail")), Condition.HEALTHY, "mails in place of alerts"),
         (replace(GOOD, truenas=TrueNASState(Link.CONNECTED, "none")), Condition.DEGRADED, "neither make alerts nor"),
         (replace(GOOD, truenas=AWAY, queue=3), Condition.DEGRADED, "TrueNAS has been away for 2h; 3 alerts wait"),
+        (replace(GOOD, truenas=REFUSED), Condition.DEGRADED, "TrueNAS has been away for 2h (LoginRefused)"),
         (replace(GOOD, truenas=TrueNASState(Link.UNUSABLE)), Condition.DEGRADED, "is missing or wrong"),
         (replace(GOOD, truenas=TrueNASState(Link.OFF)), Condition.HEALTHY, "watching and logging"),
         (replace(GOOD, wrong="the journal cannot be written"), Condition.UNHEALTHY, "the journal cannot be written"),
@@ -144,6 +147,10 @@ async def test_a_running_service_is_healthy_then_degraded_without_truenas_and_af
             await service.line_with("truenas.lost")
             code, out = await until(settings, "degraded")
             assert (code, out.startswith("degraded: TrueNAS has been away for ")) == (0, True)
+            nas.keys[0].revoked = True
+            await nas.start()
+            await service.line_with("truenas.failed", "LoginRefused")
+            assert (await until(settings, r"degraded: .* \(LoginRefused\)"))[0] == 0
             await service.end()
         done = await borgwatch("healthcheck", "--json", settings=settings)
         assert done.code == 1
@@ -152,10 +159,10 @@ async def test_a_running_service_is_healthy_then_degraded_without_truenas_and_af
 
 
 async def until(settings: dict[str, str], condition: str) -> tuple[int, str]:
-    """Ask until the answer is `condition`; a few times, for it follows with the next look."""
+    """Ask until the answer begins with `condition`; a few times, for it follows with the next look."""
     for _ in range(10):
         done = await borgwatch("healthcheck", settings=settings)
-        if done.out.startswith(condition):
+        if re.match(condition, done.out):
             break
     return done.code, done.out
 

@@ -150,11 +150,13 @@ async def test_a_refused_login_waits_long_and_hurry_cuts_it_short() -> None:
             error, delay = witness.failures[0]
             assert isinstance(error, LoginRefused)
             assert delay == RETRY_LATER == 900
+            assert client.trouble == "LoginRefused"
             client.hurry()
             await witness.until(lambda witness: len(witness.failures) == 2)
             nas.keys[0].expired = False
             client.hurry()
             await client.session()
+            assert client.trouble == ""
 
 
 @pytest.mark.usefixtures("at_once")
