@@ -25,11 +25,11 @@ from borgwatch.model import Alert, Event
 from borgwatch.policy.jobs import JobState
 from borgwatch.runs.run import Run
 
-__all__ = ["FILE", "Lookback", "decode", "encode", "mark_reviewed", "time_text"]
+__all__ = ["FILE", "PATIENCE", "Lookback", "decode", "encode", "mark_reviewed", "reason_of", "time_text"]
 
 FILE = "journal.sqlite3"
-_PATIENCE = 5.0
-"""Seconds that are waited for somebody who writes."""
+PATIENCE = 5.0
+"""Seconds that are waited for somebody who keeps the journal locked, such as one who writes."""
 _T = TypeVar("_T")
 
 
@@ -40,20 +40,23 @@ class Lookback:
         self._database = database
 
     @classmethod
-    def open(cls, directory: Path) -> Lookback:
-        """Open the journal in `directory` for reading; raises `JournalError` where there is none that can be read."""
+    def open(cls, directory: Path, patience: float = PATIENCE) -> Lookback:
+        """Open the journal in `directory` for reading; raises `JournalError` where there is none that can be read.
+
+        Where another process has it for itself, so many seconds are waited, here and each time it is read.
+        """
         path = directory / FILE
         if not path.is_file():
             raise JournalError(f"there is no journal in {directory} yet: `borgwatch run` makes it (BORGWATCH_STATE)")
         # Where nobody writes there is no -wal, and a read-only connection could not make one.
         at_rest = not path.with_name(f"{FILE}-wal").exists()
-        database = _connect(path, "immutable=1" if at_rest else "mode=ro")
+        database = _connect(path, "immutable=1" if at_rest else "mode=ro", patience)
         try:
             database.execute("BEGIN")
             _check_version(database)
         except sqlite3.Error as error:
             database.close()
-            raise JournalError(f"the journal {path} cannot be read: {error}") from None
+            raise JournalError(f"the journal {path} cannot be read: {reason_of(error)}") from None
         except JournalError:
             database.close()
             raise
@@ -80,7 +83,7 @@ class Lookback:
             self._database.execute("BEGIN")
             _check_version(self._database)  # the first look fixes the state that is seen
         except sqlite3.Error as error:
-            raise JournalError(f"the journal cannot be read: {error}") from None
+            raise JournalError(f"the journal cannot be read: {reason_of(error)}") from None
         return int(self._read("PRAGMA data_version")[0][0])
 
     # -- history ---------------------------------------------------------------------------------------------------
@@ -197,17 +200,17 @@ class Lookback:
         try:
             return self._database.execute(query, values).fetchall()
         except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite quotes damaged names as they are
-            raise JournalError(f"the journal cannot be read: {error}") from error
+            raise JournalError(f"the journal cannot be read: {reason_of(error)}") from error
 
     def _rows(self, query: str, kind: type[_T]) -> Iterator[tuple[str, _T]]:
         for key, blob in self._read(query):
             yield key, decode(blob, kind)
 
 
-def mark_reviewed(directory: Path, mark: ReviewMark) -> None:
+def mark_reviewed(directory: Path, mark: ReviewMark, patience: float = PATIENCE) -> None:
     """Note how far a person has reviewed, unless another has reviewed further; the journal must be there."""
     try:
-        with closing(_connect(directory / FILE, "mode=rw")) as database:
+        with closing(_connect(directory / FILE, "mode=rw", patience)) as database:
             _check_version(database)
             database.execute("BEGIN IMMEDIATE")
             known = Lookback(database).note(ReviewMark)
@@ -216,13 +219,18 @@ def mark_reviewed(directory: Path, mark: ReviewMark) -> None:
                 database.execute(statement, (ReviewMark.__name__, encode(mark)))
             database.execute("COMMIT")
     except sqlite3.Error as error:
-        raise JournalError(f"the mark could not be written into the journal in {directory}: {error}") from None
+        raise JournalError(f"the mark could not be written into {directory / FILE}: {reason_of(error)}") from None
 
 
-def _connect(path: Path, how: str) -> sqlite3.Connection:
-    return sqlite3.connect(
-        f"file:{quote(str(path.absolute()))}?{how}", uri=True, isolation_level=None, timeout=_PATIENCE
-    )
+def _connect(path: Path, how: str, patience: float) -> sqlite3.Connection:
+    name = f"file:{quote(str(path.absolute()))}?{how}"
+    return sqlite3.connect(name, uri=True, isolation_level=None, timeout=patience)
+
+
+def reason_of(error: Exception, advice: str = "") -> str:
+    """Say what SQLite says, and advice; of a lock who has it, for nothing of borgwatch keeps one for long."""
+    is_locked = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
+    return "another process keeps it locked (database is locked)" if is_locked else f"{error}{advice}"
 
 
 def _check_version(database: sqlite3.Connection) -> None:

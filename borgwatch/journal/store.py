@@ -25,7 +25,7 @@ from pathlib import Path
 
 from borgwatch.errors import JournalError
 from borgwatch.journal.change import Change, put, say_delivery, write
-from borgwatch.journal.lookback import FILE, Lookback, decode, encode, time_text
+from borgwatch.journal.lookback import FILE, PATIENCE, Lookback, decode, encode, reason_of, time_text
 from borgwatch.journal.retention import forget, shrink
 from borgwatch.journal.schema import MIGRATIONS
 from borgwatch.model import Alert, Position
@@ -51,17 +51,16 @@ class Pending:
 class Journal(Lookback):
     """The open journal. Use one from one thread; `Journal.open` for a file, `Journal(":memory:")` for a trial."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, patience: float = PATIENCE) -> None:
         self._lock_file: int | None = None
         self._path = Path(path) if str(path) != ":memory:" else None
-        self._database = sqlite3.connect(path, isolation_level=None, timeout=5)
+        self._database = sqlite3.connect(path, isolation_level=None, timeout=patience)
         try:
             if self._database.execute("PRAGMA page_count").fetchone() == (0,):  # later, only VACUUM can change it
                 self._database.execute("PRAGMA auto_vacuum = INCREMENTAL")
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.execute("PRAGMA cache_size = -512")  # KiB: a quarter of the usual
-            self._database.execute("PRAGMA busy_timeout = 5000")
             self._migrate()
             self._identity = self._identity_now()
         except BaseException:
@@ -69,7 +68,7 @@ class Journal(Lookback):
             raise
 
     @classmethod
-    def open(cls, directory: Path, *, exclusive: bool = False) -> Journal:
+    def open(cls, directory: Path, patience: float = PATIENCE, *, exclusive: bool = False) -> Journal:
         """Open the journal in `directory`, and make both where they are missing.
 
         `exclusive` is for the service: a second one on the same directory is refused. A journal that is no database
@@ -82,19 +81,19 @@ class Journal(Lookback):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # it holds lines of the logs
             lock = _lock(directory) if exclusive else None
             try:
-                journal = cls(path)
+                journal = cls(path, patience)
                 if exclusive:
                     journal._check()
             except sqlite3.DatabaseError as error:
                 if not _is_corrupt(error) or not exclusive:
                     raise
                 aside = _move_aside(path)
-                journal = cls(path)
+                journal = cls(path, patience)
                 journal.recovered = f"{path} was damaged ({error}); it was moved to {aside.name} and begun anew"
         except (OSError, sqlite3.Error) as error:
             if lock is not None:
                 os.close(lock)
-            reason = error.strerror if isinstance(error, OSError) else str(error)
+            reason = error.strerror if isinstance(error, OSError) else reason_of(error)
             raise JournalError(
                 f"the state directory {directory} cannot be used: {reason};"
                 " it must be writable for the user that borgwatch runs as (BORGWATCH_STATE)"
@@ -196,7 +195,8 @@ class Journal(Lookback):
         try:
             return shrink(self._database) or gone
         except sqlite3.Error as error:
-            raise JournalError(f"the journal cannot be made smaller: {error}; is the disk full?") from error
+            reason = reason_of(error, "; is the disk full?")
+            raise JournalError(f"the journal cannot be made smaller: {reason}") from error
 
     # -- trust's side -------------------------------------------------------------------------------------------
 
@@ -240,7 +240,8 @@ class Journal(Lookback):
                     self._database.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
-            raise JournalError(f"the journal cannot be written: {error}; is the disk full or read-only?") from error
+            reason = reason_of(error, "; is the disk full or read-only?")
+            raise JournalError(f"the journal cannot be written: {reason}") from error
 
     def _check(self) -> None:
         """Look for damage inside the file, which opening it does not show."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from borgwatch.policy.deadman import Expectation
-from borgwatch.service.heartbeat import Condition, Health, TrueNASState
+from borgwatch.service.heartbeat import Health, TrueNASState
 
 __all__ = ["Live", "SourceState"]
 
@@ -39,8 +39,3 @@ class Live:
     rules: int = 0
     own_rules: tuple[str, ...] = ()
     expect: tuple[Expectation, ...] = ()
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it works, and people can be told."""
-        return self.health.condition is Condition.HEALTHY

@@ -197,21 +197,23 @@ class Service:
             self._report.problem("page.failed", f"{error.name} is missing: pip install 'borgwatch[web]'")
             return []
         server = Server(
-            self._settings.web_host, port, self._settings.web_names, self._settings.state, self.live,
+            self._settings.web_host, port, self._settings.web_names, self._settings.state, self.live, self.health,
             lambda what: self._report.problem("page.failed", what),
         )  # fmt: skip
         return [self._kept_up("page", server.run)]
 
     def live(self) -> Live:
         """Say what only the running service knows, at this moment."""
-        last = self._heart.last if self._heart is not None else None
         own_rules = tuple(rule.id for pack in self.rules.packs if not pack.shipped for rule in pack.rules)
         return Live(
-            __version__, self._started,
-            health(last, now(), time.monotonic()) if last is not None else Health(Condition.UNHEALTHY, "starting"),
-            self._truenas_state(), tuple(self._source_states()), self._tally.events, self._tally.deliveries,
-            len(self.rules.rules), own_rules, self.pipeline.plan.expect,
+            __version__, self._started, self.health(), self._truenas_state(), tuple(self._source_states()),
+            self._tally.events, self._tally.deliveries, len(self.rules.rules), own_rules, self.pipeline.plan.expect,
         )  # fmt: skip
+
+    def health(self) -> Health:
+        """Judge the last sign of life, as `borgwatch healthcheck` does; from any thread, for this one may hang."""
+        last = self._heart.last if self._heart is not None else None
+        return health(last, now(), time.monotonic()) if last else Health(Condition.UNHEALTHY, "starting")
 
     def _source_states(self) -> Iterator[SourceState]:
         for tree in self._by_root.values():
@@ -262,7 +264,7 @@ class Service:
             step = self.pipeline.step(changed, careful=self._careful)
         except JournalError as error:
             self._report.problem("journal.failed", str(error))
-            self._beat(f"the journal cannot be written: {error}")
+            self._beat(str(error))
             return Step()
         except Exception as error:  # noqa: BLE001 - one line must not end the watching
             self._say_broken("pipeline", error)
@@ -310,8 +312,9 @@ class Service:
         """Leave a sign of life for `borgwatch healthcheck`; watching goes on without one."""
         if self._heart is None:
             return
+        last = self._heart.last
         try:
-            queue = self._journal.queue()
+            queue = last.queue if wrong and last else self._journal.queue()  # one that just failed is not asked again
         except JournalError as error:
             queue, wrong = 0, wrong or f"the journal cannot be read: {error}"
         try:

@@ -20,12 +20,14 @@ from borgwatch.views.history import Row, history
 from borgwatch.views.review import review
 from borgwatch.views.status import JobStatus
 
-__all__ = ["DAYS", "MANY", "Day", "JobView", "Overview", "outcomes_of", "overview", "read_overview"]
+__all__ = ["DAYS", "DRAWN", "MANY", "Day", "JobView", "Overview", "outcomes_of", "overview", "read_overview"]
 
 DAYS = 91
 """Thirteen weeks."""
 MANY = 100
 """How many jobs, alerts and sources are shown; those that somebody must see to come first."""
+DRAWN = 91
+"""How many of the runs of a job are drawn, the newest."""
 _ROWS = 20
 _MOST = 50_000
 """So many runs at most are looked at, and so many events."""
@@ -46,7 +48,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """One operation of a job: how it stands, its days (oldest first) and what ended (oldest first)."""
+    """One operation of a job: how it stands, its days (oldest first) and what ended last (oldest first)."""
 
     status: JobStatus
     days: tuple[Day, ...]
@@ -114,7 +116,7 @@ def overview(verdict: str, facts: Facts, live: Live, ended: Iterable[Outline], n
 
 
 def _view(job: JobStatus, ended: Sequence[Outline], days: Sequence[tuple[date, datetime]]) -> JobView:
-    return JobView(job, tuple(_days(ended, days)), tuple(reversed(ended)))
+    return JobView(job, tuple(_days(ended, days)), tuple(reversed(ended[:DRAWN])))
 
 
 def _days(ended: Iterable[Outline], days: Sequence[tuple[date, datetime]]) -> Iterable[Day]:

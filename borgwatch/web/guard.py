@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import re
+from email.utils import formatdate
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -60,6 +61,7 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
+                headers["date"] = formatdate(usegmt=True)
             await send(message)
 
         app = self._app

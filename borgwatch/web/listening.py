@@ -1,4 +1,4 @@
-"""The HTTP server of uvicorn as a part of the service: bounded, and without signals and a clock of its own."""
+"""The HTTP server of uvicorn in a thread of its own: bounded, and without a clock that ticks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -37,27 +36,31 @@ class _Connection(H11Protocol):
 
 
 class _Uvicorn(uvicorn.Server):
-    """A server without a signal handler and without a clock of its own: it sleeps until it is told to end."""
+    """A server that sleeps until it is told to end. Outside of the main thread, uvicorn leaves signals alone."""
+
+    _loop: asyncio.AbstractEventLoop | None = None
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.ended = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to the service."""
-        yield
+        self._woken = asyncio.Event()
 
     async def main_loop(self) -> None:
         """Wait for the end; now and then drop connections that have hung for long, whatever they wait for."""
-        await self.on_tick(0)
+        self._loop = asyncio.get_running_loop()
         seen: set[object] = set()
-        while not self.ended.is_set():
+        while not self.should_exit:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.ended.wait(), _SWEEP)
+                await asyncio.wait_for(self._woken.wait(), _SWEEP)
             for connection in self.server_state.connections & seen:
                 connection.transport.abort()
             seen = {*self.server_state.connections}
+
+    def end(self) -> None:
+        """Let it end; from any thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended by itself
+                self._loop.call_soon_threadsafe(self._woken.set)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -76,18 +79,22 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve(app: ASGIApp, listening: socket.socket) -> None:
-    """Serve until cancelled, then close everything."""
+    """Serve until cancelled, then close everything.
+
+    It is done in a thread with a loop of its own: the loop of the service may be held up, by a disk that hangs or a
+    journal that another process has locked, and then above all somebody wants an answer.
+    """
     config = uvicorn.Config(
         app, http=_Connection, ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,
-        server_header=False, proxy_headers=False, timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=1,
+        server_header=False, date_header=False, proxy_headers=False, timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=1,
     )  # fmt: skip
     server = _Uvicorn(config)
-    serving = asyncio.ensure_future(server.serve([listening]))
+    serving = asyncio.ensure_future(asyncio.to_thread(asyncio.run, server.serve([listening])))
     try:
         await asyncio.shield(serving)
     finally:
-        server.should_exit = True
-        server.ended.set()
+        server.end()
         with contextlib.suppress(Exception):
             await serving
         listening.close()

@@ -37,7 +37,6 @@ _CHARTS: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("Duration", "duration", seconds),
     ("Size", "original_size", size),
 )
-_MOST_POINTS = 91
 _NUMBER = Markup(' class="number"')
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d")
 
@@ -55,8 +54,8 @@ def _environment() -> Environment:
     return environment
 
 
-def page(shown: Overview) -> str:
-    """Write the page."""
+def page(shown: Overview, notices: Sequence[str] = ()) -> str:
+    """Write the page; `notices` say why it is not of the present, if it is not."""
     word = shown.verdict.partition(":")[0]
     live = shown.live
     rung = live.truenas.rung if live.truenas.link is Link.CONNECTED else ""
@@ -65,7 +64,7 @@ def page(shown: Overview) -> str:
         _environment()
         .get_template("page.html.j2")
         .render(
-            page=shown, word=word, verdict=safe(shown.verdict, 1000),
+            page=shown, notices=notices, word=word, verdict=safe(shown.verdict, 1000),
             service=f"The service is {live.health.condition}: {safe(live.health.reason)}.",
             delivery=_LINKS.get(live.truenas.link) or told.get(rung, "Nothing can be delivered."),
         )
@@ -118,5 +117,5 @@ def _days_text(days: Sequence[Day]) -> str:
 def _charts(ended: Sequence[Outline]) -> Iterator[tuple[str, Chart, Callable[[float | None], str]]]:
     for title, what, write in _CHARTS:
         values = [float(value) for outline in ended if (value := getattr(outline, what)) is not None]
-        if (line := chart(values[-_MOST_POINTS:])) is not None:
+        if (line := chart(values)) is not None:
             yield title, line, write

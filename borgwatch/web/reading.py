@@ -20,10 +20,11 @@ __all__ = ["Reader"]
 
 
 class Reader:
-    """Keeps the journal open. Use one from one thread."""
+    """Keeps the journal open. Use one from one thread; `patience` is how many seconds it waits where it is locked."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, patience: float) -> None:
         self._state = state
+        self._patience = patience
         self._past: Lookback | None = None
         self._known: tuple[object, Facts] | None = None
 
@@ -31,7 +32,7 @@ class Reader:
         """Read how everything stands; raises `JournalError`."""
         try:
             if self._past is None:
-                self._past = Lookback.open(self._state)
+                self._past = Lookback.open(self._state, self._patience)
             version = self._past.renew(), tuple(expect)
             if self._known is None or self._known[0] != version:
                 self._known = version, read_facts(self._past, expect, now)

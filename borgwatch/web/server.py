@@ -1,7 +1,10 @@
 """The small server beside the service: `/` the page, `/metrics`, `/healthz`, `/readyz`. GET and HEAD alone.
 
-It runs in the service's own loop. What takes time (the journal) is read in a thread of its own, at most once a second,
-over a connection that only reads.
+It has a thread and a loop of its own, so that it answers whatever the service is waiting for, and a second thread that
+reads the journal, at most once a second, over a connection that only reads.
+
+Nobody waits long. Health is judged by the last sign of life. A service that does not say in time how it stands is
+quoted from before. A journal that cannot be read is a 503 with the reason; the page shows what was read last below it.
 """
 
 from __future__ import annotations
@@ -12,38 +15,53 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from borgwatch.errors import BorgwatchError
+from borgwatch.errors import BorgwatchError, JournalError
 from borgwatch.journal.lookback import Lookback
-from borgwatch.service.heartbeat import Condition, with_state
+from borgwatch.service.heartbeat import Condition, Health, with_state
 from borgwatch.service.live import Live
 from borgwatch.service.login import now
+from borgwatch.views.formats import ago, seconds
 from borgwatch.views.metrics import measure
-from borgwatch.views.overview import read_overview
+from borgwatch.views.overview import Overview, read_overview
 from borgwatch.web.exposition import CONTENT_TYPE, Exposition
 from borgwatch.web.guard import Guard
 from borgwatch.web.listening import listen, serve
 from borgwatch.web.page import page, style
 from borgwatch.web.reading import Reader
 
-__all__ = ["Server"]
+__all__ = ["PATIENCE", "Server"]
 
+PATIENCE = 0.25
+"""Seconds that are waited for a journal that somebody has locked, and as many for the service to say how it stands."""
 _FRESH = 1.0
-"""Seconds for which what was read is shown again, at least."""
+"""Seconds for which an answer is given again, at least."""
 _SHARE = 10
-"""It is shown again for so many times as long as it took to make: whoever asks and asks takes a tenth of a core."""
+"""It is given again for so many times as long as it took to make: whoever asks and asks takes a tenth of a core."""
+
+
+_ITS_OWN = "its sources and its session with TrueNAS are shown as they were then"
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    body: str | bytes
+    kind: str = "text/plain"
+    code: int = 200
 
 
 class Server:
-    """Serves until cancelled. `live` gives a moment of the running service, and is called in its loop.
+    """Serves until cancelled.
 
-    `tell` hears of what nobody thought of while an answer was made.
+    `live` gives a moment of the running service, and is called in its loop; `health` is called in other threads. `tell`
+    hears, in the service's loop, of what nobody thought of while an answer was made.
     """
 
     def __init__(
@@ -53,19 +71,21 @@ class Server:
         names: tuple[str, ...],
         state: Path,
         live: Callable[[], Live],
+        health: Callable[[], Health],
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._host = host
         self._port = port
         self._state = state
         self._ask = live
+        self._judge = health
         self._tell = tell
         self._asked: tuple[float, Live] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="page")
-        self._kept: dict[str, tuple[float, bytes]] = {}
+        self._kept: dict[str, tuple[float, _Answer]] = {}
         self._exposition = Exposition()
-        self._reader = Reader(state)
-        self._lock = asyncio.Lock()
+        self._reader = Reader(state, PATIENCE)
+        self._shown: Overview | None = None
         routes = [
             Route("/", self._page),
             Route("/style.css", self._style),
@@ -77,16 +97,18 @@ class Server:
 
     async def run(self) -> None:
         """Listen and serve; raises `ConfigError` if the port cannot be had."""
+        self._home = asyncio.get_running_loop()
+        self._lock = asyncio.Lock()
         try:
             await serve(self._app, listen(self._host, self._port))
         finally:
             self._thread.submit(self._reader.close)
 
     async def _page(self, _: Request) -> Response:
-        return await self._answer("page", self._written, "text/html")
+        return await self._answer("page", self._written)
 
     async def _metrics(self, _: Request) -> Response:
-        return await self._answer("metrics", self._exposed, CONTENT_TYPE)
+        return await self._answer("metrics", self._exposed)
 
     async def _style(self, _: Request) -> Response:
         return Response(style(), media_type="text/css", headers={"cache-control": "max-age=3600"})
@@ -100,41 +122,62 @@ class Server:
         return self._verdict(lambda condition: condition is Condition.HEALTHY)
 
     def _verdict(self, is_well: Callable[[Condition], bool]) -> Response:
-        health = with_state(self._live().health, self._state)
+        health = with_state(self._judge(), self._state)
         body = json.dumps({"condition": str(health.condition), "reason": health.reason}) + "\n"
         return Response(body, 200 if is_well(health.condition) else 503, media_type="application/json")
 
-    def _live(self) -> Live:
-        """Ask the service how it stands, or take what it said a moment ago: it may follow thousands of logs."""
+    async def _live(self) -> tuple[Live, float]:
+        """Ask the service how it stands, or take what it said a moment ago: it may follow thousands of logs.
+
+        Returns also how many seconds ago it said that, for it may be held up.
+        """
         moment = time.monotonic()
         if self._asked is None or moment - self._asked[0] >= _FRESH:
-            self._asked = moment, self._ask()
-        return self._asked[1]
+            asking = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._ask_at_home(), self._home))
+            try:
+                self._asked = moment, await asyncio.wait_for(asking, PATIENCE)
+            except TimeoutError:
+                if self._asked is None:
+                    raise BorgwatchError("the service is busy, and has not said yet how it stands") from None
+        asked, live = self._asked
+        return replace(live, health=self._judge()), moment - asked
 
-    def _written(self, live: Live) -> bytes:
-        with closing(Lookback.open(self._state)) as past:
-            shown = read_overview(past, live, now())
-        return page(shown).encode()
+    async def _ask_at_home(self) -> Live:
+        return self._ask()
 
-    def _exposed(self, live: Live) -> bytes:
-        return self._exposition.write(measure(self._reader.facts(live.expect, now()), live))
-
-    async def _answer(self, name: str, make: Callable[[Live], bytes], kind: str) -> Response:
+    def _written(self, live: Live, age: float) -> _Answer:
+        notices = [f"The service has not answered for {seconds(age)}: {_ITS_OWN}."] if age >= _FRESH else []
         try:
-            return Response(await self._recent(name, make), media_type=kind)
-        except BorgwatchError as error:
-            return PlainTextResponse(f"{error}\n", 503)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must be told, and others are to be answered
-            self._tell(f"{name} could not be made: {type(error).__name__}: {error}")
-            return PlainTextResponse("This could not be made; the log of borgwatch says why.\n", 500)
+            with closing(Lookback.open(self._state, PATIENCE)) as past:
+                self._shown = read_overview(past, live, now())
+        except JournalError as error:
+            if self._shown is None:
+                raise
+            self._shown = replace(self._shown, live=live)
+            notices.append(f"Not up to date: {error}. What follows was read {ago(self._shown.time, now())}.")
+            return _Answer(page(self._shown, notices), "text/html", 503)
+        return _Answer(page(self._shown, notices), "text/html")
 
-    async def _recent(self, name: str, make: Callable[[Live], bytes]) -> bytes:
+    def _exposed(self, live: Live, _: float) -> _Answer:
+        return _Answer(self._exposition.write(measure(self._reader.facts(live.expect, now()), live)), CONTENT_TYPE)
+
+    async def _answer(self, name: str, make: Callable[[Live, float], _Answer]) -> Response:
         """Make an answer, or give the one that was made a moment ago."""
         async with self._lock:
-            until, body = self._kept.get(name, (0.0, b""))
+            until, answer = self._kept.get(name, (0.0, _Answer("")))
             begun = time.monotonic()
             if begun >= until:
-                body = await asyncio.get_running_loop().run_in_executor(self._thread, make, self._live())
+                answer = await self._made(name, make)
                 made = time.monotonic()
-                self._kept[name] = made + max(_FRESH, _SHARE * (made - begun)), body
-            return body
+                self._kept[name] = made + max(_FRESH, _SHARE * (made - begun)), answer
+        return Response(answer.body, answer.code, media_type=answer.kind)
+
+    async def _made(self, name: str, make: Callable[[Live, float], _Answer]) -> _Answer:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, make, *await self._live())
+        except BorgwatchError as error:
+            return _Answer(f"{error}\n", code=503)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must be told, and others are to be answered
+            what = f"{name} could not be made: {type(error).__name__}: {error}"
+            self._home.call_soon_threadsafe(self._tell, what)
+            return _Answer("This could not be made; the log of borgwatch says why.\n", code=500)

@@ -46,7 +46,7 @@ async def _measure(state: Path) -> None:
         "bench", moment, Health(Condition.HEALTHY, "bench"), TrueNASState(Link.CONNECTED, "alert"),
         expect=(Expectation("*", "backup", timedelta(hours=26)),),
     )  # fmt: skip
-    server = Server("127.0.0.1", _PORT, (), state, lambda: live)
+    server = Server("127.0.0.1", _PORT, (), state, lambda: live, lambda: live.health)
     task = asyncio.create_task(server.run())
     await asyncio.sleep(0.5)
     with closing(Journal.open(state)) as journal:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
@@ -45,6 +48,27 @@ async def test_the_page_and_the_metrics_show_what_the_process_sees(settings: dic
         assert 'borgwatch_consecutive_failures{backup_job="nas",operation="backup"} 1.0' in metrics
         assert json.loads(await asyncio.to_thread(get, port, "/healthz"))["condition"] in ("healthy", "degraded")
         assert await service.end() == 0
+
+
+async def test_health_is_told_while_the_service_waits_for_a_locked_journal(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    """Each step waits five seconds for it then; who asks for health does not."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    async with running({**settings, "BORGWATCH_WEB_PORT": str(port)}) as service:
+        await service.line_with("ready")
+        with closing(sqlite3.connect(tmp_path / "state" / "journal.sqlite3", isolation_level=None)) as selfish:
+            selfish.execute("BEGIN IMMEDIATE")
+            (tmp_path / "watch" / "nas" / "backup.log").write_bytes(LOCKED)
+            await service.line_with("journal.failed", "another process keeps it locked")
+            with pytest.raises(HTTPError) as told:
+                await asyncio.to_thread(get, port, "/healthz")
+            assert "another process keeps it locked" in json.loads(told.value.read())["reason"]
+            assert "No run was seen yet" in await asyncio.to_thread(get, port, "/")
+        await service.line_with("run.finished", "outcome=failure")
+        assert "broken now: nas backup" in await asyncio.to_thread(get, port, "/")
 
 
 async def test_a_port_that_is_taken_is_told_and_the_watching_goes_on(settings: dict[str, str], tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from borgwatch.errors import JournalError
-from borgwatch.journal import lookback
 from borgwatch.journal.lookback import Lookback, mark_reviewed
 from borgwatch.journal.notes import ReviewMark
 from borgwatch.journal.store import Change, Journal
@@ -108,9 +107,7 @@ def test_of_two_who_review_at_once_the_one_who_has_seen_more_counts(tmp_path: Pa
         assert journal.note(ReviewMark) == ReviewMark(NOW, 7, 4)
 
 
-def test_the_mark_waits_for_who_writes_and_tells_who_never_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_mark_waits_for_who_writes_and_tells_who_never_ends(tmp_path: Path) -> None:
     with closing(Journal.open(tmp_path)) as journal, closing(sqlite3.connect(tmp_path / "journal.sqlite3")) as busy:
         busy.execute("BEGIN IMMEDIATE")
         with ThreadPoolExecutor(1) as other:
@@ -120,10 +117,9 @@ def test_the_mark_waits_for_who_writes_and_tells_who_never_ends(
             busy.execute("COMMIT")
             marked.result(10)
         assert journal.note(ReviewMark) == ReviewMark(NOW, 1)
-        monkeypatch.setattr(lookback, "_PATIENCE", 0.05)
         busy.execute("BEGIN IMMEDIATE")
-        with pytest.raises(JournalError, match=r"the mark could not be written .*: database is locked"):
-            mark_reviewed(tmp_path, ReviewMark(NOW, 2))
+        with pytest.raises(JournalError, match=r"the mark could not be written .*: another process keeps it locked"):
+            mark_reviewed(tmp_path, ReviewMark(NOW, 2), patience=0.05)
 
 
 def test_unclaimed_lines_are_new_by_when_they_were_read_whatever_time_they_bear(tmp_path: Path) -> None:

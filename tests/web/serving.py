@@ -11,7 +11,7 @@ from pathlib import Path
 from borgwatch.service.live import Live
 from borgwatch.web.server import Server
 
-__all__ = ["exchange", "serving_at"]
+__all__ = ["exchange", "exchange_blocking", "serving_at"]
 
 
 @asynccontextmanager
@@ -22,7 +22,7 @@ async def serving_at(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    task = asyncio.create_task(Server("127.0.0.1", port, names, state, live, tell).run())
+    task = asyncio.create_task(Server("127.0.0.1", port, names, state, live, lambda: live().health, tell).run())
     try:
         for _ in range(500):
             try:
@@ -46,3 +46,10 @@ async def exchange(port: int, request: bytes) -> bytes:
         return b""
     finally:
         writer.close()
+
+
+def exchange_blocking(port: int, request: bytes) -> bytes:
+    """The same without giving way: the loop that calls is held up until the answer is there."""
+    with socket.create_connection(("127.0.0.1", port), 30) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(1 << 16), b""))

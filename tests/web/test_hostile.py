@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from borgwatch.journal import lookback
+from borgwatch.journal.lookback import Lookback
 from borgwatch.journal.store import Change, Journal
 from borgwatch.policy.jobs import JobState
 from borgwatch.service.live import Live
@@ -18,7 +20,7 @@ from borgwatch.views.overview import MANY
 from borgwatch.web import server
 from borgwatch.web.listening import MOST_CONNECTIONS
 from tests.scenario import LIVE, make
-from tests.web.serving import exchange, serving_at
+from tests.web.serving import exchange, exchange_blocking, serving_at
 
 SECURE = (
     b"content-security-policy: default-src 'none'", b"x-content-type-options: nosniff", b"referrer-policy: no-referrer",
@@ -31,6 +33,13 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("state")
     make(made)
     return made
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make each answer anew, but for those who ask at the same moment."""
+    monkeypatch.setattr(server, "_FRESH", 0.001)
+    monkeypatch.setattr(server, "_SHARE", 0)
 
 
 def alive() -> Live:
@@ -109,7 +118,7 @@ async def test_who_opens_connections_and_says_nothing_keeps_nobody_out(state: Pa
 async def test_many_who_ask_at_once_are_answered_by_one_reading(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 
-    def one_page(shown: object) -> str:
+    def one_page(shown: object, _: object) -> str:
         made.append(shown)
         return "page"
 
@@ -136,6 +145,7 @@ async def test_of_ten_thousand_jobs_the_page_shows_some_and_stays_small(tmp_path
     assert len(metrics) < 1_000_000
 
 
+@pytest.mark.usefixtures("at_once")
 async def test_a_journal_in_trouble_is_told_and_the_server_goes_on(tmp_path: Path) -> None:
     """There is none yet, it is of a newer borgwatch, it is no database: each time a sentence, and health as before."""
     async with serving_at(tmp_path, alive) as port:
@@ -151,21 +161,71 @@ async def test_a_journal_in_trouble_is_told_and_the_server_goes_on(tmp_path: Pat
         assert b" 200 " in await exchange(port, request("GET /healthz HTTP/1.1"))
 
 
-async def test_a_journal_that_another_process_has_for_itself_is_told_in_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make(tmp_path)
-    monkeypatch.setattr(lookback, "_PATIENCE", 0.05)
-    with closing(sqlite3.connect(tmp_path / "journal.sqlite3", isolation_level=None)) as selfish:
+@contextmanager
+def locked(state: Path) -> Iterator[None]:
+    """Have the journal for oneself, as a tool does that was left open in the middle of a change."""
+    with closing(sqlite3.connect(state / "journal.sqlite3", isolation_level=None)) as selfish:
         selfish.execute("PRAGMA locking_mode = EXCLUSIVE")
-        selfish.execute("INSERT INTO roots VALUES ('x')")
-        async with serving_at(tmp_path, alive) as port:
-            for path in ("/", "/metrics"):
-                answer = await exchange(port, request(f"GET {path} HTTP/1.1"))
+        selfish.execute("INSERT OR REPLACE INTO roots VALUES ('x')")
+        yield
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_a_journal_that_another_process_has_for_itself_is_told_at_once(tmp_path: Path) -> None:
+    """The page shows what was read before, and how old that is; numbers that are old nobody gets as new ones."""
+    make(tmp_path)
+    get = {path: request(f"GET {path} HTTP/1.1") for path in ("/", "/metrics", "/healthz")}
+    async with serving_at(tmp_path, alive) as port:
+        with locked(tmp_path):
+            for path in ("/", "/metrics"):  # before anything was read
+                answer = await exchange(port, get[path])
                 assert b" 503 " in answer
-                assert b"database is locked" in answer
-            selfish.close()
-            assert b" 200 " in await exchange(port, request("GET /metrics HTTP/1.1"))
+                assert b"another process keeps it locked" in answer
+        assert b" 200 " in await exchange(port, get["/"])
+        assert b" 200 " in await exchange(port, get["/metrics"])
+        with locked(tmp_path):
+            page = await exchange(port, get["/"])
+            assert page.startswith(b"HTTP/1.1 503 ")
+            assert b"Not up to date: the journal" in page
+            assert b"another process keeps it locked (database is locked). What follows was read" in page
+            assert b"<h3" in page
+            metrics = await exchange(port, get["/metrics"])
+            assert b" 503 " in metrics
+            assert b"borgwatch_" not in metrics
+            assert b" 200 " in await exchange(port, get["/healthz"])
+        assert b"Not up to date" not in await exchange(port, get["/"])
+        assert b" 200 " in await exchange(port, get["/metrics"])
+
+
+async def test_of_many_who_ask_while_the_journal_is_locked_only_one_waits(tmp_path: Path) -> None:
+    make(tmp_path)
+    tried = []
+
+    def opened(*given: object) -> Lookback:
+        tried.append(given)
+        return Lookback.open(*given)  # type: ignore[arg-type] # as they came
+
+    with locked(tmp_path), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server, "Lookback", SimpleNamespace(open=opened))
+        async with serving_at(tmp_path, alive) as port:
+            asked = [exchange(port, request("GET / HTTP/1.1")) for _ in range(MOST_CONNECTIONS - 1)]
+            assert all(b" 503 " in answer for answer in await asyncio.gather(*asked))
+    assert tried == [(tmp_path, server.PATIENCE)]
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_a_service_that_is_held_up_is_quoted_from_before(state: Path) -> None:
+    """Its loop waits here for each answer, as it does for a disk that hangs; its health is that of now."""
+    async with serving_at(state, alive) as port:
+        answer = exchange_blocking(port, request("GET / HTTP/1.1"))
+        assert b" 503 " in answer
+        assert answer.endswith(b"the service is busy, and has not said yet how it stands\n")
+        assert b"not answered" not in await exchange(port, request("GET / HTTP/1.1"))
+        answer = exchange_blocking(port, request("GET / HTTP/1.1"))
+        assert b" 200 " in answer
+        assert b"The service has not answered for " in answer
+        assert b" 200 " in exchange_blocking(port, request("GET /metrics HTTP/1.1"))
+        assert b" 200 " in exchange_blocking(port, request("GET /healthz HTTP/1.1"))
 
 
 async def test_the_page_is_read_while_another_process_writes(state: Path) -> None:
@@ -179,7 +239,7 @@ async def test_the_page_is_read_while_another_process_writes(state: Path) -> Non
 async def test_what_nobody_thought_of_is_told_and_shows_nothing(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
 
-    def broken(_: object) -> str:
+    def broken(*_: object) -> str:
         raise ZeroDivisionError("a secret")
 
     monkeypatch.setattr(server, "page", broken)

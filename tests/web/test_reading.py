@@ -15,6 +15,7 @@ from borgwatch.policy.jobs import JobState
 from borgwatch.views.facts import read_facts
 from borgwatch.web import reading
 from borgwatch.web.reading import Reader
+from borgwatch.web.server import PATIENCE
 from tests.scenario import EXPECT, NOW
 
 
@@ -28,7 +29,7 @@ def test_what_was_committed_since_is_seen_and_nothing_is_read_where_nothing_was(
         return read_facts(past, *more)  # type: ignore[arg-type] # as they came
 
     monkeypatch.setattr(reading, "read_facts", counting)
-    with closing(Journal.open(tmp_path, exclusive=True)) as journal, closing(Reader(tmp_path)) as reader:
+    with closing(Journal.open(tmp_path, exclusive=True)) as journal, closing(Reader(tmp_path, PATIENCE)) as reader:
         for number in range(3):
             journal.commit(Change(jobs=[JobState(f"host-{number}", "backup")], lines=5))
             for minute in range(4):
@@ -42,7 +43,7 @@ def test_what_was_committed_since_is_seen_and_nothing_is_read_where_nothing_was(
 
 def test_between_two_scrapes_no_old_state_is_held(tmp_path: Path) -> None:
     """A reader that held one would keep SQLite's log from being emptied, and it would grow."""
-    with closing(Journal.open(tmp_path, exclusive=True)) as journal, closing(Reader(tmp_path)) as reader:
+    with closing(Journal.open(tmp_path, exclusive=True)) as journal, closing(Reader(tmp_path, PATIENCE)) as reader:
         journal.commit(Change(lines=1))
         reader.facts(EXPECT, NOW)
         journal.commit(Change(lines=1))
@@ -53,7 +54,7 @@ def test_between_two_scrapes_no_old_state_is_held(tmp_path: Path) -> None:
 
 
 def test_a_journal_at_rest_is_read_and_one_that_wakes_up_is_followed(tmp_path: Path) -> None:
-    with closing(Reader(tmp_path)) as reader:
+    with closing(Reader(tmp_path, PATIENCE)) as reader:
         with closing(Journal.open(tmp_path, exclusive=True)) as journal:
             journal.commit(Change(lines=1))
         assert not (tmp_path / "journal.sqlite3-wal").exists()
@@ -65,7 +66,7 @@ def test_a_journal_at_rest_is_read_and_one_that_wakes_up_is_followed(tmp_path: P
 
 
 def test_after_a_trouble_the_journal_is_opened_again(tmp_path: Path) -> None:
-    with closing(Reader(tmp_path)) as reader:
+    with closing(Reader(tmp_path, PATIENCE)) as reader:
         with pytest.raises(JournalError, match="there is no journal"):
             reader.facts(EXPECT, NOW)
         with closing(Journal.open(tmp_path, exclusive=True)) as journal:
