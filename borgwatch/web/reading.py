@@ -35,7 +35,8 @@ class Reader:
                 self._past = Lookback.open(self._state, self._patience)
             version = self._past.renew(), tuple(expect)
             if self._known is None or self._known[0] != version:
-                self._known = version, read_facts(self._past, expect, now)
+                last = self._known[1].last if self._known is not None else {}
+                self._known = version, read_facts(self._past, expect, now, last)
             self._past.rest()
             facts = self._known[1]
         except JournalError:

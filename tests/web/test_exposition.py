@@ -31,7 +31,7 @@ def test_what_changed_since_the_last_scrape_is_written_anew_and_the_rest_is_the_
 
 
 def test_words_of_a_log_cannot_break_out_of_a_label() -> None:
-    hostile = 'n"} 1\nborgwatch_evil{x="\\'
+    hostile = 'n"} 1\r\nborgwatch_evil{x="\\'
     text = Exposition(process=False).write({"borgwatch_source_unread_bytes": [((hostile,), 1)]})
     assert read(text) == {"borgwatch_source_unread_bytes": [({"backup_job": hostile}, 1.0)]}
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from borgwatch.errors import JournalError
 from borgwatch.journal.lookback import Lookback
 from borgwatch.journal.store import Change, Journal
-from borgwatch.policy.jobs import JobState
+from borgwatch.model import Outcome
+from borgwatch.policy.jobs import JobState, learn
+from borgwatch.runs.events import event_of_run
+from borgwatch.runs.run import Run
 from borgwatch.views.facts import read_facts
 from borgwatch.web import reading
 from borgwatch.web.reading import Reader
@@ -39,6 +43,42 @@ def test_what_was_committed_since_is_seen_and_nothing_is_read_where_nothing_was(
         assert len(counted) == 3
         reader.facts((), NOW)  # changed rule files may expect something else
         assert len(counted) == 4
+
+
+def test_of_many_jobs_the_last_run_is_read_of_those_alone_that_ran(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is told anew, as a stalled run that ended after all, is another one."""
+    real, asked = Lookback.runs_of, []
+
+    def counting(past: Lookback, job: str, *more: Any) -> list[Run]:
+        asked.append(job)
+        return real(past, job, *more)
+
+    monkeypatch.setattr(Lookback, "runs_of", counting)
+    with closing(Journal.open(tmp_path, exclusive=True)) as journal, closing(Reader(tmp_path, PATIENCE)) as reader:
+        for job in ("laptop", "nas"):
+            journal.commit(ended(job, Outcome.STALLED, NOW))
+        assert [row.outcome for row in reader.facts((), NOW).last.values()] == ["stalled", "stalled"]
+        asked.clear()
+        journal.commit(ended("nas", Outcome.SUCCESS, NOW + timedelta(hours=3)))
+        facts = reader.facts((), NOW)
+        assert asked == ["nas"]
+        assert facts.last["nas", "backup"].outcome == "success"
+        assert facts.last["nas", "backup"].duration == 4 * 3600
+        assert facts.last["laptop", "backup"].outcome == "stalled"
+        assert facts == read_facts(journal, (), NOW)
+
+
+def ended(job: str, outcome: Outcome, when: datetime) -> Change:
+    run = Run(
+        id=job, job=job, source="log", operation="backup", started=NOW - timedelta(hours=1), read=when, seen=when,
+        outcome=outcome, closed=True,
+    )  # fmt: skip
+    event = event_of_run(run)
+    assert event is not None
+    state, event = learn(JobState(job, "backup"), event, when)
+    return Change(runs=[run], events=[event], jobs=[state])
 
 
 def test_between_two_scrapes_no_old_state_is_held(tmp_path: Path) -> None:
