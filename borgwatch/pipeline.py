@@ -22,6 +22,8 @@ from borgwatch.policy.alerts import EventFilter, alert_for, alert_key, taken_bac
 from borgwatch.policy.deadman import Expectation, Steadiness, expected, missed, rewound, withdrawn
 from borgwatch.policy.folding import Held, Key, Repetition, cool, fold
 from borgwatch.policy.jobs import JobState, is_echo, learn, recovery
+from borgwatch.policy.unread import EVERYTHING, Unread
+from borgwatch.sources.disk import FILE_LIMIT
 from borgwatch.sources.lines import Wanted
 from borgwatch.sources.problems import Problem
 from borgwatch.sources.reading import MOST_LINES
@@ -37,10 +39,6 @@ _LINES_A_STEP = MOST_LINES * 2 // 3
 Fewer than are taken of one file at once: else a file of which all lines matter would be read over and over."""
 _LAG = timedelta(seconds=1)
 """How far the journal may lag behind lines that meant nothing: read again after a crash, they mean nothing again."""
-_MAX_BEHIND = 3600.0
-"""Seconds for which reading may be behind before the dead-man's switch no longer waits for it."""
-_ARRIVES = 60.0
-"""Seconds that the first lines may take of a source that has just come: of an app, they come over the network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +118,7 @@ class Pipeline:
     ) -> None:
         self.judge = judge
         self._budget = LEAST_BUDGET
-        self._trees = tuple(trees.values())
+        self._trees = dict(trees)
         self._new_roots = {root: tree for root, tree in trees.items() if root not in journal.roots()}
         self.plan = plan
         self._journal = journal
@@ -132,14 +130,14 @@ class Pipeline:
         self._alerts = journal.alerts()
         self._held = journal.held()
         self._last_read: dict[str, datetime] = {}
-        self._behind_since: float | None = None
-        self._away_at: float | None = None
+        self._wrong: dict[str, str] = {}
+        self._unread = Unread()
         self._unwritten: dict[str, Position | None] = {}
         self._uncounted = 0
         self._written = datetime.min.replace(tzinfo=UTC)
         self._rename_alerts()
         positions = journal.positions()
-        for tree in self._trees:
+        for tree in self._trees.values():
             tree.restore(positions)
 
     def _rename_alerts(self) -> None:
@@ -176,15 +174,15 @@ class Pipeline:
         itself, and passes over, loudly, those that something nobody thought of breaks on.
         """
         wanted = self._candidates.starts
-        batches = [(tree, tree.read(self._budget, wanted, changed=changed)) for tree in self._trees]
+        batches = [(tree, tree.read(self._budget, wanted, changed=changed)) for tree in self._trees.values()]
         now = self._now()
         positions = {source: position for _, batch in batches for source, position in batch.positions.items()}
         lines = [line for _, batch in batches for line in batch.lines]
         sound, passed_over = self._sound(lines, now) if careful else (lines, ())
         judged = self._judge_lines(sound, now, positions)
         self._clock = self._clock.look(now, self._monotonic())
-        may_miss = not self._is_behind(batches) and self._clock.is_steady
-        decided = self._decide(judged.events, now, may_miss=may_miss)
+        self._note_unread(batches)
+        decided = self._decide(judged.events, now, may_miss=self._clock.is_steady)
         roots = [root for root, tree in self._new_roots.items() if tree.is_there]
         count = sum(batch.count for _, batch in batches)
         unwritten, uncounted = {**self._unwritten, **positions}, self._uncounted + count
@@ -218,22 +216,19 @@ class Pipeline:
             held=decided.untold,
         )
 
-    def _is_behind(self, batches: Sequence[tuple[Source, Batch]]) -> bool:
-        """Say whether the success that seems to be missing may stand in what is yet to be read, or yet to come.
-
-        Only for a while: a file that always has more, or a directory that never comes, must not switch the dead-man's
-        switch off.
-        """
-        now = self._monotonic()
-        if not all(tree.is_there for tree, _ in batches):
-            self._away_at = now
-        is_arriving = self._away_at is not None and now - self._away_at < _ARRIVES
-        if not is_arriving and not any(batch.more for _, batch in batches):
-            self._behind_since = None
-            return False
-        if self._behind_since is None:
-            self._behind_since = now
-        return now - self._behind_since < _MAX_BEHIND
+    def _note_unread(self, batches: Sequence[tuple[Source, Batch]]) -> None:
+        """Keep in mind what cannot be read: the success that seems to be missing may stand there."""
+        for problem in (problem for _, batch in batches for problem in batch.problems if problem.stands):
+            where = EVERYTHING if problem.where == FILE_LIMIT else problem.where
+            if problem.resolved:
+                self._wrong.pop(where, None)
+            else:
+                self._wrong[where] = problem.what
+        away = {name: "" for name, tree in self._trees.items() if not tree.is_there}
+        behind = {EVERYTHING: ""} if any(batch.more for _, batch in batches) else {}
+        self._unread = self._unread.look(
+            {**away, **behind, **self._wrong}, self._monotonic(), lambda where: self.judge.role_of(where).job
+        )
 
     def _sound(self, lines: Iterable[Line], now: datetime) -> tuple[list[Line], tuple[Problem, ...]]:
         """Leave out the lines that cannot be judged: one of them must not keep all others from being judged."""
@@ -312,7 +307,7 @@ class Pipeline:
             state = rewound(known, now) if expectation is not None else known
             if state is not known:
                 jobs[place] = state
-            if expectation is not None and (late := missed(state, expectation, now)) is not None:
+            if expectation is not None and (late := missed(state, expectation, now, self._unread)) is not None:
                 jobs[place], event = late
                 yield event
             elif self.plan.whole and (forgotten := withdrawn(state, expectation, now)) is not None:

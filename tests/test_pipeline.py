@@ -24,6 +24,8 @@ from borgwatch.policy.folding import Repetition
 from borgwatch.runs.machine import Limits
 from borgwatch.service.report import LogReport
 from borgwatch.service.roles import Roles
+from borgwatch.sources.app_log import Written
+from borgwatch.sources.app_output import AppOutput
 from borgwatch.sources.reading import MOST_LINES
 from borgwatch.sources.tail import Tree
 
@@ -112,6 +114,22 @@ class World:
 
     def names(self) -> list[str]:
         return [event.name for event in self.journal.events()]
+
+
+class AppWorld(World):
+    """The same with the output of an app in place of the directory."""
+
+    def restart(self) -> None:
+        self.journal.close()
+        self.journal = Journal.open(self.state)
+        self.output = AppOutput("borg", "backup", now=self.now, wake=lambda: None, first_start=False)
+        judge = Judge(self.matcher, Limits(), Roles((self.watch,), ()))
+        plan = Plan(self.events, (Expectation("*", "backup", timedelta(hours=26)),))
+        self.pipeline = Pipeline({self.output.name: self.output}, judge, plan, self.journal, self.now, self.monotonic)
+
+    def writes(self, text: str) -> None:
+        for line in text.splitlines():
+            assert self.output.take("backup", Written(line.encode(), self.moment))
 
 
 @pytest.fixture
@@ -424,6 +442,91 @@ def test_case_29_a_directory_that_never_comes_does_not_switch_the_switch_off(wor
     world.restart()
     assert world.step().events == ()
     assert [event.name for event in world.step(timedelta(minutes=61)).events] == ["backup.missed"]
+
+
+def test_case_29_a_directory_that_goes_away_when_a_run_is_due_trips_nothing(world: World) -> None:
+    """The backup ran, and stands in a share that is away for the moment: whether one is missing cannot be seen."""
+    world.arm()
+    world.step(timedelta(hours=25))
+    world.write(GOOD.format("b"))
+    world.watch.rename(world.watch.with_name("unmounted"))
+    assert world.step(timedelta(minutes=55)).events == ()
+    assert world.step(timedelta(minutes=10)).events == ()
+    world.watch.with_name("unmounted").rename(world.watch)
+    assert [event.name for event in world.step(timedelta(seconds=5)).events] == ["backup.success"]
+
+
+def test_case_29_a_log_that_cannot_be_read_is_waited_for_and_then_told_as_what_it_is(world: World) -> None:
+    world.arm()
+    world.step(timedelta(hours=25, minutes=50))
+    aside = world.log.with_name("aside")
+    world.log.rename(aside)
+    os.mkfifo(world.log)
+    assert world.step(timedelta(minutes=5)).events == ()
+    assert world.step(timedelta(minutes=50)).events == ()
+    (event,) = world.step(timedelta(minutes=15)).events
+    assert event.name == "backup.missed"
+    assert event.message.endswith(f"{world.log}: {world.log} is a FIFO, not a file: it is not read")
+    world.log.unlink()
+    aside.rename(world.log)
+    world.write(GOOD.format("b"))
+    step = world.step(timedelta(minutes=1))
+    assert [(alert.outcome, alert.raised) for alert in step.alerts] == [("success", False)]
+
+
+def test_case_29_the_silence_of_one_job_waits_for_no_log_of_another(world: World) -> None:
+    world.arm()
+    other = world.watch / "laptop"
+    other.mkdir()
+    world.step(timedelta(hours=25, minutes=50))
+    os.mkfifo(other / "backup.log")
+    assert [event.name for event in world.step(timedelta(minutes=15)).events] == ["backup.missed"]
+
+
+def test_case_29_a_connection_that_breaks_when_a_run_is_due_trips_nothing(tmp_path: Path) -> None:
+    """The output of an app that comes over it is read as soon as there is a connection again."""
+    world = AppWorld(tmp_path)
+    world.output.begin("backup", "c1")
+    world.writes(GOOD.format("a"))
+    world.step()
+    world.step(timedelta(hours=25, minutes=59))
+    world.output.away()
+    assert world.step(timedelta(minutes=30)).events == ()
+    world.output.begin("backup", "c1")
+    assert world.step(timedelta(seconds=2)).events == ()
+    assert world.step(timedelta(seconds=2)).events == ()
+    world.writes(GOOD.format("b"))
+    assert [event.name for event in world.step(timedelta(seconds=2)).events] == ["backup.success"]
+    world.journal.close()
+
+
+def test_case_29_a_connection_that_breaks_between_two_looks_is_no_silence_either(tmp_path: Path) -> None:
+    world = AppWorld(tmp_path)
+    world.output.begin("backup", "c1")
+    world.writes(GOOD.format("a"))
+    world.step()
+    world.step(timedelta(hours=25, minutes=59))
+    world.output.away()
+    world.output.begin("backup", "c1")
+    assert world.step(timedelta(minutes=2)).events == ()
+    assert [event.name for event in world.step(timedelta(minutes=1)).events] == ["backup.missed"]
+    world.journal.close()
+
+
+def test_case_29_a_connection_that_stays_away_is_told_as_what_it_is(tmp_path: Path) -> None:
+    world = AppWorld(tmp_path)
+    world.output.begin("backup", "c1")
+    world.writes(GOOD.format("a"))
+    world.step()
+    world.step(timedelta(hours=25))
+    world.output.away()
+    world.output.wrong("there is no session with TrueNAS")
+    assert world.step(timedelta(minutes=1)).events == ()
+    assert world.step(timedelta(minutes=58)).events == ()
+    (event,) = world.step(timedelta(minutes=70)).events
+    assert event.message.endswith(": truenas-app:borg/backup: there is no session with TrueNAS")
+    assert event.fields["next_step"] == "Whether it ran cannot be seen until borgwatch can read this again."
+    world.journal.close()
 
 
 def test_case_29_a_reminder_is_told_again_until_a_success(world: World) -> None:

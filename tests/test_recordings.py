@@ -24,6 +24,16 @@ DATA = Path(__file__).parent / "data" / "borg-logs"
 MORE = Path(__file__).parent / "data" / "more-logs"
 READ_AT = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 UNNAMED_OPERATIONS = ("init", "delete", "info", "list", "prune")
+NOT_IN_THE_FILE = {
+    # The index expects a warning, and its own `exit_code` is 0: Borg had read the file before the writer came to it.
+    # The recording is the statistics and "success status, rc 0", not one line at WARNING, as of any good backup. (In
+    # the recordings of 1.2.4 and 2.0 of the same name the change was noticed: one line says so, rc is 1 and 100.)
+    ("borg-1.1.18", "create-warn-file-changed"): ("backup.success",),
+    # The console of a borgmatic that was told to print nothing there (--verbosity -1): no byte. What the run wrote went
+    # into its log file, which is the next row of the index, ok-log-file.log-file, and is judged as it expects.
+    ("borgmatic-2.1.10", "ok-log-file"): (),
+}
+"""What two recordings give in place of what the index expects, for what it expects does not stand in them."""
 DATE = re.compile(rb"Mon Nov 23 \d\d:\d\d:\d\d UTC 2026")
 _DATE_FORMAT = "%a %b %d %H:%M:%S UTC %Y"
 JSON_TIME = re.compile(rb'"time": (\d+(?:\.\d+)?)')
@@ -72,11 +82,8 @@ def _recordings() -> Iterator[Recording]:
         unnamed = "nothing that names the command" in entry.get("remark", "")
         operation = entry["operation"] if unnamed or entry["operation"] in UNNAMED_OPERATIONS else "backup"
         expect = tuple(entry["expect"])
-        if (entry["tool"], entry["scenario"]) == ("borg-1.1.18", "create-warn-file-changed"):
-            expect = ("backup.success",)  # the index says warning; the recording holds rc 0 and no warning at all
+        expect = NOT_IN_THE_FILE.get((entry["tool"], entry["scenario"]), expect)
         files = tuple(DATA / name for name in entry["files"].values())
-        if not any(path.stat().st_size for path in files):
-            expect = ()  # of borgmatic's ok-log-file: what the run wrote is in the recording of its log file
         only_backup = "not listed" in entry.get("remark", "") or entry["scenario"] == "cron-script-json-ok"
         yield Recording(entry["tool"], entry["scenario"], files, expect, operation, only_backup)
 
@@ -135,6 +142,19 @@ def test_the_index_names_every_version() -> None:
         "vorta-0.10.3",
         "vorta-0.11.6",
     }
+
+
+def test_what_two_rows_expect_does_not_stand_in_their_files() -> None:
+    """Should they ever be recorded anew, they must be judged as all others."""
+    of = {(one.tool, one.scenario): one for one in INDEXED}
+    changed, console, log_file = (
+        of["borg-1.1.18", "create-warn-file-changed"],
+        of["borgmatic-2.1.10", "ok-log-file"],
+        of["borgmatic-2.1.10", "ok-log-file.log-file"],
+    )
+    levels = {json.loads(line)["levelname"] for line in changed.lines}
+    assert (levels, b"success status, rc 0" in changed.lines[-1]) == ({"INFO"}, True)
+    assert (console.lines, log_file.expect) == ([b""], ("backup.success",))
 
 
 @every_recording

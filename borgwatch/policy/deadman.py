@@ -6,6 +6,7 @@ What is expected may change: what was told to be missing and is not waited for a
 
 All times are instants, so summer time changes nothing. A clock that jumps forward proves no lateness: for a while
 after a jump (`Steadiness`) nothing is called missing. A success from a future that never came counts as one of now.
+Nor does the silence of what cannot be read prove anything (`unread`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from datetime import datetime, timedelta
 
 from borgwatch.model import Event, FieldValue, Outcome
 from borgwatch.policy.jobs import JobState
+from borgwatch.policy.unread import Unread
 from borgwatch.runs.events import LEVELS, noun_of, title_of
 
 __all__ = ["Expectation", "Steadiness", "expected", "missed", "rewound", "withdrawn"]
@@ -25,6 +27,12 @@ _RETIRED = timedelta(days=30)
 """A job whose last success was older than this when borgwatch first came is not waited for."""
 _JUMP = timedelta(minutes=1)
 _GRACE = timedelta(minutes=10)
+_ALL_READ = Unread()
+_NEXT_STEP = (
+    "Does the schedule still run, and is the machine on at that time?"
+    " Of a job that is gone for good, expect within: never."
+)
+_NEXT_STEP_UNREAD = "Whether it ran cannot be seen until borgwatch can read this again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +102,13 @@ def rewound(state: JobState, now: datetime) -> JobState:
     return replace(state, last_success=success, missed_since=since, missed_at=told)
 
 
-def missed(state: JobState, expectation: Expectation, now: datetime) -> tuple[JobState, Event] | None:
+def missed(
+    state: JobState, expectation: Expectation, now: datetime, unread: Unread = _ALL_READ
+) -> tuple[JobState, Event] | None:
     """Tell of a success that should have come by now; None where there is nothing (new) to tell.
 
-    Returns the state that remembers that it was told, and the event.
+    Returns the state that remembers that it was told, and the event. Where what could hold the success is `unread`, it
+    is waited for, and then told as what it is.
     """
     last, within = state.last_success, expectation.within
     if last is None or within is None or now - last <= within:
@@ -107,13 +118,15 @@ def missed(state: JobState, expectation: Expectation, now: datetime) -> tuple[Jo
     is_reminder = state.missed_since == last
     if is_reminder and not _is_due(state, expectation, now):
         return None
+    if unread.holds(state):
+        return None
     name = f"{state.operation}.{Outcome.MISSED}"
     since = last.isoformat(timespec="seconds")
-    fields: dict[str, FieldValue] = {
-        "last_success": since,
-        "next_step": "Does the schedule still run, and is the machine on at that time?"
-        " Of a job that is gone for good, expect within: never.",
-    }
+    message = f"No {noun_of(state.operation).lower()} has succeeded since {since}"
+    fields: dict[str, FieldValue] = {"last_success": since, "next_step": _NEXT_STEP}
+    if what := unread.reason(state):
+        message = f"No {noun_of(state.operation).lower()} is known to have succeeded since {since}: {what}"
+        fields |= {"unread": what, "next_step": _NEXT_STEP_UNREAD}
     if is_reminder:
         fields["reminder"] = True
     event = Event(
@@ -122,7 +135,7 @@ def missed(state: JobState, expectation: Expectation, now: datetime) -> tuple[Jo
         level=LEVELS[Outcome.MISSED],
         job=state.job,
         title=title_of(name),
-        message=f"No {noun_of(state.operation).lower()} has succeeded since {since}",
+        message=message,
         time=now,
         rule="deadman",
         source="",

@@ -31,6 +31,7 @@ class JobState:
     `missed_at` is when it was last told. `failures` counts the runs that failed since the last success, the first of
     them (or the first that was missing) at `failing_since`. `run` is the id of the last run, which may yet be amended.
     `from_past` says that the last success stood in the log when borgwatch first came, which was at `learnt`.
+    `source` is where it was last told of.
     """
 
     job: str
@@ -45,6 +46,7 @@ class JobState:
     run: str = ""
     from_past: bool = False
     learnt: datetime | None = None
+    source: str = ""
 
 
 def is_echo(state: JobState, event: Event) -> bool:
@@ -78,7 +80,9 @@ def learn(state: JobState, event: Event, now: datetime) -> tuple[JobState, Event
             learnt = now if event.past else None
             state = replace(state, last_success=min(event.time, now), from_past=event.past, learnt=learnt)
         state = replace(state, failures=0, failing_since=None)
-    state = replace(state, last_outcome=event.outcome, last_run=event.time, run=event.run)
+    state = replace(
+        state, last_outcome=event.outcome, last_run=event.time, run=event.run, source=event.source or state.source
+    )
     return state, replace(event, fields={**event.fields, **fields}) if fields else event
 
 

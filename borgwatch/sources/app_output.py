@@ -83,7 +83,9 @@ class AppOutput:
         self._cost = 0
         self._staged: tuple[Batch, int, dict[str, Place]] | None = None
         self._ledger = Ledger()
+        self._comes = False
         self.is_there = False
+        """Whether what the app writes has come all the time since the last look."""
 
     @property
     def name(self) -> str:
@@ -102,7 +104,7 @@ class AppOutput:
         if container != place.container and place.before > Written(b"", self._now()).stamp:
             place = Place()  # its clock was ahead: all that another container writes would look old
         stream.container, stream.rereading = container, Rereading(place)
-        self.is_there = True
+        self._comes = True
 
     def take(self, service: str, written: Written) -> bool:
         """Take a line if it is new; False if there is no room for it."""
@@ -122,6 +124,10 @@ class AppOutput:
     def has_room(self) -> bool:
         """Whether more lines may come."""
         return self._cost < _MAX_WAITING
+
+    def away(self) -> None:
+        """Say that some of it does not come for now, until it is begun again: silence proves nothing."""
+        self._comes = self.is_there = False
 
     def wrong(self, what: str) -> None:
         """Tell what keeps the output from being read."""
@@ -178,6 +184,7 @@ class AppOutput:
             raise ValueError("only the batch that was read last can be committed")
         _, count, places = self._staged
         self._staged = (batch, 0, {})
+        self.is_there = self._comes
         for _ in range(count):
             self._cost -= self._waiting.popleft().cost
         for service, place in places.items():

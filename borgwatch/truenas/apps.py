@@ -32,6 +32,8 @@ _LOOK_AGAIN = 30.0
 """Seconds between two looks at the containers of an app."""
 _SILENCE = 600.0
 """Seconds without a line after which a stream is begun again: it may have ended without a word."""
+_LASTS = 60.0
+"""Seconds after which it is told that there is no session."""
 _ROOM = 0.5
 """Seconds until it is seen whether there is room for more lines."""
 _TAIL, _FIRST_TAIL, _ALL = 500, 10_000, 0
@@ -76,6 +78,9 @@ class Sink(Protocol):
     @property
     def has_room(self) -> bool:
         """Whether more lines may come."""
+
+    def away(self) -> None:
+        """Take note that some of the output does not come until it is begun again."""
 
     def wrong(self, what: str) -> None:
         """Take note of what keeps the output from being read."""
@@ -149,7 +154,7 @@ class AppListener:
         """Listen until cancelled."""
         pauses = back_off()
         while True:
-            session = await self._client.session()
+            session = await self._session()
             wait = _LOOK_AGAIN
             try:
                 await self._look(session)
@@ -165,6 +170,16 @@ class AppListener:
             elif any(stream.failed for stream in self._streams.values()):
                 await asyncio.sleep(next(pauses))
 
+    async def _session(self) -> Session:
+        """Wait for a session; that nothing is read meanwhile is told once it lasts."""
+        if (session := self._client.session_now) is not None:
+            return session
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LASTS):
+                return await self._client.session()
+        self._sink.wrong("without a session with TrueNAS, the output of its apps cannot be read")
+        return await self._client.session()
+
     async def _wait(self, session: Session, seconds: float) -> bool:
         """Wait until something is over, or there is room again; tell whether it was just time that passed."""
         if not self._sink.has_room:
@@ -176,6 +191,8 @@ class AppListener:
         finally:
             closed.cancel()
             changed.cancel()
+        if closed in done:
+            self._sink.away()
         self._changed.clear()
         return not done
 
@@ -242,6 +259,7 @@ class AppListener:
     def _over(self, service: str, stream: _Stream, reason: str) -> None:
         """Take note that a stream is at its end: it is begun again from where it came to."""
         stream.is_over, stream.failed = True, bool(reason)
+        self._sink.away()
         if _NOT_UTF_8 in reason:  # TrueNAS breaks off there; a shorter tail begins behind it
             self._reaches[service] = max(1, (stream.tail or _FIRST_TAIL) // 10)
             self._sink.note(

@@ -84,6 +84,25 @@ def test_what_was_written_before_the_first_start_is_past_also_after_a_restart() 
     assert [got.past for got in other.read(1 << 20).lines] == [True, False]
 
 
+def test_after_it_was_away_one_more_look_finds_it_away() -> None:
+    """A connection that broke and came back between two looks is not to pass for silence."""
+
+    def look(one: AppOutput) -> bool:
+        batch = one.read(1 << 20)
+        was_there = one.is_there
+        one.commit(batch)
+        return was_there
+
+    one = output()
+    assert [look(one), look(one)] == [False, False]
+    one.begin("backup", "c1")
+    assert [look(one), look(one)] == [False, True]
+    one.away()
+    assert not look(one)
+    one.begin("backup", "c1")
+    assert [look(one), look(one)] == [False, True]
+
+
 def test_there_is_no_room_for_a_flood() -> None:
     """What is refused comes again when the output is asked for anew."""
     one = output()

@@ -109,6 +109,51 @@ async def test_nothing_is_lost_and_nothing_comes_twice_over_a_lost_connection(na
             assert await one.until(len(expected)) == expected
 
 
+async def test_a_session_that_stays_away_is_told_and_its_end_as_well(
+    nas: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the first moment on it is no silence, and once it lasts a person hears of it."""
+    monkeypatch.setattr(module, "_LASTS", 0.05)
+    app = nas.install_app("borg", "backup")
+    expected = write(nas, app, range(3))
+    async with listening(nas) as one:
+        await one.until(3)
+        one.look()
+        assert one.output.is_there
+        nas.faults.never_answer.add("auth.login_ex")
+        await nas.disconnect_all(None)
+        await one.until_told("without a session")
+        assert not one.output.is_there
+        nas.faults.never_answer.clear()
+        await nas.disconnect_all(None)
+        expected += write(nas, app, range(10, 13))
+        assert await one.until(6) == expected
+        await one.until_told("over: without a session")
+        one.look()
+        assert one.output.is_there
+
+
+@pytest.mark.parametrize("broken", ["connection", "container"])
+async def test_what_breaks_for_a_moment_is_no_silence(nas: Simulator, broken: str) -> None:
+    """Not even where it is over before anybody looks."""
+    app = nas.install_app("borg", "backup")
+    write(nas, app, range(3))
+    async with listening(nas) as one:
+        await one.until(3)
+        one.look()
+        assert one.output.is_there
+        if broken == "connection":
+            await nas.disconnect_all(None)
+        else:
+            nas.redeploy(app)
+        write(nas, app, range(10, 13))
+        async with asyncio.timeout(10):
+            while not one.output.read(1 << 20).lines:
+                await one.woken.wait()
+                one.woken.clear()
+        assert not one.output.is_there
+
+
 async def test_a_redeployed_app_is_found_by_its_name(nas: Simulator) -> None:
     app = nas.install_app("borg", "web", "backup")
     app.containers.reverse()  # the first is "backup"
