@@ -14,7 +14,7 @@ from datetime import datetime
 
 from borgwatch.model import Line, Position
 from borgwatch.sources.app_log import Place, Rereading, Written
-from borgwatch.sources.lines import MAX_LINE, Wanted
+from borgwatch.sources.lines import Wanted, one_piece
 from borgwatch.sources.problems import Ledger
 from borgwatch.sources.tail import Batch
 
@@ -113,7 +113,7 @@ class AppOutput:
         if not self.has_room:
             return False
         if stream.rereading is None or stream.rereading.is_new(entry):
-            waiting = _Waiting(service, stream.container, replace(written, data=written.data[:MAX_LINE]))
+            waiting = _Waiting(service, stream.container, replace(written, data=one_piece(written.data)))
             self._waiting.append(waiting)
             self._cost += waiting.cost
             stream.accepted = stream.accepted.behind((entry,), stream.container)

@@ -14,6 +14,7 @@ from datetime import datetime
 import msgspec
 
 from borgwatch.model import Line
+from borgwatch.sources.lines import one_piece
 
 __all__ = ["ENVELOPE", "is_wrapped", "rest_of", "unwrap"]
 
@@ -76,7 +77,7 @@ def unwrap(lines: Iterable[Line], held: bytes, limit: int) -> tuple[list[Line], 
         if text.endswith("\n"):
             whole.append(_line(line, text, envelope.time, limit))
         else:
-            halves[stream] = _Half(text[:limit], envelope.time)
+            halves[stream] = _Half(_cut(text, limit), envelope.time)
     return whole, msgspec.json.encode(halves) if halves else b""
 
 
@@ -87,7 +88,12 @@ def rest_of(held: bytes, like: Line, limit: int) -> list[Line]:
 
 def _line(line: Line, text: str, time: str, limit: int) -> Line:
     data = text.removesuffix("\n").removesuffix("\r").encode("utf-8", "surrogatepass")
-    return replace(line, data=data[:limit], written_at=_time(time))
+    return replace(line, data=one_piece(data, limit), written_at=_time(time))
+
+
+def _cut(text: str, limit: int) -> str:
+    """Bound what is held as its line will be cut; of what a progress display writes, the end is held."""
+    return text if len(text) <= limit else text[-limit:] if "\r" in text[-limit:] else text[:limit]
 
 
 def _envelope(data: bytes) -> _Envelope | None:

@@ -24,7 +24,7 @@ from typing import BinaryIO, Protocol, cast
 from borgwatch.errors import ConfigError, SourceError
 from borgwatch.model import Line, Position
 from borgwatch.sources.envelope import is_wrapped, rest_of, unwrap
-from borgwatch.sources.lines import MAX_LINE
+from borgwatch.sources.lines import MAX_LINE, pieces_of
 
 __all__ = ["STDIN", "expand", "job_name", "numbered_lines", "read_lines"]
 
@@ -74,7 +74,7 @@ def numbered_lines(name: str) -> Iterator[tuple[int, Line]]:
             read_at = _written(name)
             first = _peek(raw)
             with _uncompressed(raw, first) as file:
-                yield from _unwrapped(enumerate(_lines(name, file, read_at), 1))
+                yield from _unwrapped(_lines(name, file, read_at))
     except _BROKEN as error:
         raise SourceError(f"{name}: the compressed data is damaged: {error}") from None
     except OSError as error:
@@ -105,17 +105,20 @@ def _written(name: str) -> datetime:
     return datetime.now(UTC) if name == STDIN else datetime.fromtimestamp(Path(name).stat().st_mtime, UTC)
 
 
-def _lines(name: str, file: _Reader, read_at: datetime) -> Iterator[Line]:
-    """Cut a file into lines; of an over-long one the beginning, but of Docker's the whole, for it is cut later."""
-    offset = 0
+def _lines(name: str, file: _Reader, read_at: datetime) -> Iterator[tuple[int, Line]]:
+    """Cut a file into numbered lines; of an over-long one the beginning and the ending, but of Docker's the whole."""
+    offset = number = 0
     while data := file.readline(_MAX_WRAPPED):
+        number += 1
+        end = data
         offset += len(data)
-        whole = data.endswith(b"\n")
-        data = data.rstrip(b"\r\n")
-        yield Line(name, data, Position(0, 0, offset), read_at)
-        while not whole and (rest := file.readline(MAX_LINE)):  # the rest of an over-long line is left out
+        while not end.endswith(b"\n") and (rest := file.readline(MAX_LINE)):
+            end = end[-MAX_LINE:] + rest
             offset += len(rest)
-            whole = rest.endswith(b"\n")
+        parts = [data.rstrip(b"\r\n")]
+        if end is not data:
+            parts = [data[:MAX_LINE], *(piece.data for piece in pieces_of(end.rstrip(b"\r\n"), 0)[1:])]
+        yield from ((number, Line(name, part, Position(0, 0, offset), read_at)) for part in parts)
 
 
 def _unwrapped(lines: Iterable[tuple[int, Line]]) -> Iterator[tuple[int, Line]]:
@@ -124,7 +127,7 @@ def _unwrapped(lines: Iterable[tuple[int, Line]]) -> Iterator[tuple[int, Line]]:
     number = 0
     for number, line in lines:
         if not is_wrapped(line.data):
-            yield number, replace(line, data=line.data[:MAX_LINE])
+            yield from ((number, replace(line, data=piece.data)) for piece in pieces_of(line.data, 0))
             continue
         whole, held = unwrap([line], held, MAX_LINE)
         yield from ((number, piece) for piece in whole)

@@ -94,7 +94,8 @@ def take(
     pieces, last, count, end = list(result.pieces), list(result.last), result.count, result.offset
     at_end = at + len(data) >= stamp.size and not result.full
     settled = followed.stamp == stamp and moment.monotonic - followed.since >= settle
-    if at_end and settled and result.tail:
+    is_finished = at_end and settled and result.tail > 0
+    if is_finished:
         final = rest(data[len(data) - result.tail :], end)
         pieces.append(final)
         last.append(final)
@@ -103,7 +104,7 @@ def take(
     if late is not None and late <= end:
         pieces, last, count = _behind(pieces, late), _behind(last, late), count - 1
     reached = _advance(position, stamp, data[max(0, end - at - ANCHOR_SPAN) : end - at], end, last)
-    reached = replace(reached, skipping=result.skipping)
+    reached = replace(reached, skipping=result.skipping and not is_finished)
     after = replace(followed, position=reached).looked_at(stamp, moment.monotonic)
     seconds = max(0.0, min(stamp.changed_ns / 1e9, moment.now.timestamp()))  # no line is newer than its file
     written = datetime.fromtimestamp(seconds, UTC)
