@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from borgwatch.decode.text import overwritten
 from borgwatch.matching.matcher import Matcher
 from borgwatch.matching.suspicious import RuleHits, Unclaimed, is_suspicious, merged, unclaimed
-from borgwatch.model import Event, Line, Phase, Record
+from borgwatch.model import Event, Line, Phase, Record, Signal
 from borgwatch.runs.events import event_of_run, event_of_signal
 from borgwatch.runs.machine import RESTART, Limits, advance, finish, patience, settle
 from borgwatch.runs.run import Run, Stream
@@ -114,11 +115,20 @@ class Judge:
             stream = tally.streams.get(line.source) or streams.get(line.source) or Stream(role.operation)
             if stream.default_operation != role.operation:  # the settings have changed since
                 stream = replace(stream, default_operation=role.operation)
-            tally.streams[line.source], ended = advance(stream, signal, self.limits)
-            tally.ended(ended)
+            for told in (*self._before(signal, line, role), signal):
+                stream, ended = advance(stream, told, self.limits)
+                tally.streams[line.source] = stream
+                tally.ended(ended)
             if signal.phase is Phase.EVENT:
                 tally.events.append(event_of_signal(signal))
         return tally.result()
+
+    def _before(self, signal: Signal, line: Line, role: SourceRole) -> tuple[Signal, ...]:
+        """Find what a progress display says of a closing line that names no command and was written over it."""
+        if signal.phase is not Phase.END or signal.operation is not None or b"\r" not in line.data:
+            return ()
+        _, found = self.matcher.judge(replace(line, data=overwritten(line.data)), role.job)
+        return (found,) if found is not None and found.phase is Phase.DETAIL and found.outcome is None else ()
 
     def silence(
         self,

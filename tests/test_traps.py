@@ -88,6 +88,31 @@ def test_trap_5_a_line_that_is_glued_behind_progress_is_read() -> None:
     ]
 
 
+CREATE = "0 B O 0 B C 0 B D 0 N mnt/tank/big \rInitializing cache transaction: Reading files\r\r45 MB O 45 MB C 45 MB D 0 N a\r"
+PROGRESS = {
+    "check": ("Checking segments   0%\rChecking segments  50%\r\r", "verify"),
+    "compact": ("Compacting segments   0%\rCompacting segments  75%\r\r", "compact"),
+    "create": (f"{CREATE}  \rSaving files cache\rSaving cache config\r\r", "backup"),
+    "create of Borg 1.1": (f"{CREATE}Compacting segments   0%\r\rSaving files cache\r\r", "backup"),
+}
+
+
+@pytest.mark.parametrize(("progress", "operation"), PROGRESS.values(), ids=PROGRESS)
+def test_trap_5_what_a_closing_line_was_written_over_names_its_command(progress: str, operation: str) -> None:
+    """`borg --progress --show-rc check` in Borg 1.1 and 1.2 writes one line, which was a successful backup."""
+    assert names(progress + SUCCESS) == [f"{operation}.success"]
+    assert names(CREATING, SUCCESS, progress + SUCCESS)[1:] == [f"{operation}.success"]
+
+
+def test_trap_5_damage_behind_progress_is_that_of_the_check() -> None:
+    assert names(PROGRESS["check"][0] + WARNING) == ["verify.warning"]
+    assert names(PROGRESS["check"][0] + ERROR) == ["verify.failure"]
+
+
+def test_trap_5_the_deletion_behind_progress_is_no_backup() -> None:
+    assert names(f"Decrementing references   0%\rDecrementing references  50%\r\r{SUCCESS}") == []
+
+
 def test_trap_6_a_half_line_and_silence_is_a_run_that_never_ended() -> None:
     assert names(CREATING, '{"type": "file_status", "status": "A", "pa') == ["backup.stalled"]
 

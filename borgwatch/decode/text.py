@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["clean_text", "without_surrogates"]
+__all__ = ["clean_text", "overwritten", "without_surrogates"]
 
 _BOM = "\ufeff"
 # CSI sequences, OSC strings and two-character escapes (ECMA-48).
@@ -31,6 +31,16 @@ def clean_text(data: bytes) -> str:
     if not text.isprintable():
         text = text.translate(_INVISIBLE)
     return text
+
+
+def overwritten(data: bytes) -> bytes:
+    r"""Give the first fragment of a progress display that the text of a line was written over; b"" if there is none.
+
+    >>> overwritten(b"Checking segments   0%\rChecking segments  50%\r\rterminating with success status, rc 0")
+    b'Checking segments   0%'
+    """
+    *before, _ = data.rstrip().split(b"\r")
+    return next((part for part in before if part.strip()), b"")
 
 
 def without_surrogates(text: str) -> str:
