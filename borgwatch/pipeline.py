@@ -91,8 +91,8 @@ class Source(Protocol):
     """Where lines come from: a tree of files, or the output of an app; see `borgwatch.sources.tail.Tree`."""
 
     @property
-    def is_there(self) -> bool:
-        """Whether it was there at the last look."""
+    def there(self) -> Collection[str]:
+        """Which of the names that it goes by were there at the last look: it may be several directories."""
 
     def restore(self, positions: Mapping[str, Position]) -> None:
         """Go on where the one that gave these positions stood."""
@@ -105,7 +105,10 @@ class Source(Protocol):
 
 
 class Pipeline:
-    """The sources (by watched directory or app), the judge, the journal, and what was last committed."""
+    """The sources, the judge, the journal, and what was last committed.
+
+    `trees` are the sources by the names of watched directories and apps, of which several may be one source.
+    """
 
     def __init__(
         self,
@@ -118,8 +121,9 @@ class Pipeline:
     ) -> None:
         self.judge = judge
         self._budget = LEAST_BUDGET
-        self._trees = dict(trees)
-        self._new_roots = {root: tree for root, tree in trees.items() if root not in journal.roots()}
+        self._names = frozenset(trees)
+        self._trees = tuple(dict.fromkeys(trees.values()))
+        self._new_roots = self._names.difference(journal.roots())
         self.plan = plan
         self._journal = journal
         self._now = now
@@ -137,7 +141,7 @@ class Pipeline:
         self._written = datetime.min.replace(tzinfo=UTC)
         self._rename_alerts()
         positions = journal.positions()
-        for tree in self._trees.values():
+        for tree in self._trees:
             tree.restore(positions)
 
     def _rename_alerts(self) -> None:
@@ -174,7 +178,7 @@ class Pipeline:
         itself, and passes over, loudly, those that something nobody thought of breaks on.
         """
         wanted = self._candidates.starts
-        batches = [(tree, tree.read(self._budget, wanted, changed=changed)) for tree in self._trees.values()]
+        batches = [(tree, tree.read(self._budget, wanted, changed=changed)) for tree in self._trees]
         now = self._now()
         positions = {source: position for _, batch in batches for source, position in batch.positions.items()}
         lines = [line for _, batch in batches for line in batch.lines]
@@ -183,7 +187,7 @@ class Pipeline:
         self._clock = self._clock.look(now, self._monotonic())
         self._note_unread(batches)
         decided = self._decide(judged.events, now, may_miss=self._clock.is_steady)
-        roots = [root for root, tree in self._new_roots.items() if tree.is_there]
+        roots = sorted(self._new_roots.intersection(self._there()))
         count = sum(batch.count for _, batch in batches)
         unwritten, uncounted = {**self._unwritten, **positions}, self._uncounted + count
         is_news = bool(roots or judged.streams or judged.runs or judged.hits or judged.unclaimed or decided.is_news)
@@ -216,6 +220,9 @@ class Pipeline:
             held=decided.untold,
         )
 
+    def _there(self) -> set[str]:
+        return {name for tree in self._trees for name in tree.there}
+
     def _note_unread(self, batches: Sequence[tuple[Source, Batch]]) -> None:
         """Keep in mind what cannot be read: the success that seems to be missing may stand there."""
         for problem in (problem for _, batch in batches for problem in batch.problems if problem.stands):
@@ -224,7 +231,7 @@ class Pipeline:
                 self._wrong.pop(where, None)
             else:
                 self._wrong[where] = problem.what
-        away = {name: "" for name, tree in self._trees.items() if not tree.is_there}
+        away = dict.fromkeys(self._names - self._there(), "")
         behind = {EVERYTHING: ""} if any(batch.more for _, batch in batches) else {}
         self._unread = self._unread.look(
             {**away, **behind, **self._wrong}, self._monotonic(), lambda where: self.judge.role_of(where).job
@@ -323,7 +330,7 @@ class Pipeline:
     ) -> None:
         """Let what was committed count."""
         now = self._now()
-        self._new_roots = {root: tree for root, tree in self._new_roots.items() if not tree.is_there}
+        self._new_roots = self._new_roots.difference(self._there())
         for tree, batch in batches:
             tree.commit(batch)
         for source, position in positions.items():

@@ -116,7 +116,7 @@ def _files(directory: Path, settings: Settings, containers: Containers, steps: S
     except OSError as error:
         raise SourceError(f"{directory}: {explain(str(directory), error)[1]}; is it mounted?") from None
     wishes = wishes_in(settings.sources)
-    tree = Tree(directory, str(directory), now=now, monotonic=time.monotonic, wishes=wishes, containers=containers)
+    tree = Tree({str(directory): directory}, now=now, monotonic=time.monotonic, wishes=wishes, containers=containers)
     found = [Path(path) for path in tree.scan().values()]
     for problem in tree.problems():
         steps.wrong("sources", f"{problem.where}: {problem.what}")

@@ -72,12 +72,13 @@ class Service:
         self._limits = limits or Limits(stalled=settings.stalled_after)
         self._rulebook = rulebook or Rulebook(settings.rules)
         self._containers = Containers(picks_in(settings.sources))
-        self._by_root = self._trees()
+        self._roots = self._watched()
+        self._tree = self._make_tree()
         self._apps = self._app_outputs()
         self._memory = DeliveryMemory(journal, self._tally, now)
         self._housekeeping = Housekeeping(journal, settings.keep, settings.keep_size, __version__, now)
         self.pipeline = Pipeline(
-            {**self._by_root, **self._apps},
+            {**dict.fromkeys(self._roots, self._tree), **self._apps},
             Judge(Matcher(self.rules.rules), self._limits, Roles(settings.watch, settings.sources, self._containers)),
             self._plan(),
             journal,
@@ -107,25 +108,27 @@ class Service:
             whole=not (settings.problems or self.rules.problems),
         )
 
-    def _trees(self) -> dict[str, Tree]:
-        """Make a tree for each directory; what is in one that was never looked at is the past."""
-        known = self._journal.roots()
-        trees = {}
+    def _watched(self) -> dict[str, Path]:
+        """Name the directories to watch, none of which lies in another."""
+        roots = {}
         for directory in self._settings.watch:
             root = os.fsencode(directory).decode("utf-8", "backslashreplace")
             if around := _other_around(directory, self._settings.watch):
                 self._report.problem("config.problem", f"BORGWATCH_WATCH: {root} lies in {around}: it is watched once")
             else:
-                trees[root] = Tree(
-                    directory,
-                    root,
-                    now=now,
-                    monotonic=time.monotonic,
-                    wishes=wishes_in(self._settings.sources),
-                    containers=self._containers,
-                    first_start=root not in known,
-                )
-        return trees
+                roots[root] = directory
+        return roots
+
+    def _make_tree(self) -> Tree:
+        """Make the tree of all directories; what is in one that was never looked at is the past."""
+        return Tree(
+            self._roots,
+            now=now,
+            monotonic=time.monotonic,
+            wishes=wishes_in(self._settings.sources),
+            containers=self._containers,
+            first_start=self._roots.keys() - self._journal.roots(),
+        )
 
     def _app_outputs(self) -> dict[str, AppOutput]:
         """Make a source for each app of TrueNAS whose output is to be read."""
@@ -216,12 +219,11 @@ class Service:
         return health(last, now(), time.monotonic()) if last else Health(Condition.UNHEALTHY, "starting")
 
     def _source_states(self) -> Iterator[SourceState]:
-        for tree in self._by_root.values():
-            for followed in tree.following():
-                unread = max(0, followed.unread)
-                changed = followed.stamp.changed_ns / 1e9 if unread and followed.stamp is not None else None
-                behind = datetime.fromtimestamp(changed, UTC) if changed is not None else None
-                yield SourceState(followed.source, self.pipeline.judge.role_of(followed.source).job, unread, behind)
+        for followed in self._tree.following():
+            unread = max(0, followed.unread)
+            changed = followed.stamp.changed_ns / 1e9 if unread and followed.stamp is not None else None
+            behind = datetime.fromtimestamp(changed, UTC) if changed is not None else None
+            yield SourceState(followed.source, self.pipeline.judge.role_of(followed.source).job, unread, behind)
 
     def _kept_up(self, name: str, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         """Run a task for good: if it breaks on something nobody thought of, it is told and begun again."""
@@ -306,7 +308,7 @@ class Service:
 
     def sources(self) -> dict[str, str]:
         """The logs that are there now, and their paths."""
-        return {source: path for tree in self._by_root.values() for source, path in tree.scan().items()}
+        return dict(self._tree.scan())
 
     def _beat(self, wrong: str = "") -> None:
         """Leave a sign of life for `borgwatch healthcheck`; watching goes on without one."""

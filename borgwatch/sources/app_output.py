@@ -84,8 +84,12 @@ class AppOutput:
         self._staged: tuple[Batch, int, dict[str, Place]] | None = None
         self._ledger = Ledger()
         self._comes = False
-        self.is_there = False
-        """Whether what the app writes has come all the time since the last look."""
+        self._is_there = False
+
+    @property
+    def there(self) -> tuple[str, ...]:
+        """Its name, where what the app writes has come all the time since the last look."""
+        return (self.name,) if self._is_there else ()
 
     @property
     def name(self) -> str:
@@ -127,7 +131,7 @@ class AppOutput:
 
     def away(self) -> None:
         """Say that some of it does not come for now, until it is begun again: silence proves nothing."""
-        self._comes = self.is_there = False
+        self._comes = self._is_there = False
 
     def wrong(self, what: str) -> None:
         """Tell what keeps the output from being read."""
@@ -184,7 +188,7 @@ class AppOutput:
             raise ValueError("only the batch that was read last can be committed")
         _, count, places = self._staged
         self._staged = (batch, 0, {})
-        self.is_there = self._comes
+        self._is_there = self._comes
         for _ in range(count):
             self._cost -= self._waiting.popleft().cost
         for service, place in places.items():

@@ -12,7 +12,7 @@ says nothing that could be understood, and is told as a problem where the user n
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -66,11 +66,11 @@ class StatusFiles:
             self._known[source] = _Known(position=position)
 
     def read(
-        self, found: Mapping[str, tuple[str, Wish]], moment: Moment, *, first: bool
+        self, found: Mapping[str, tuple[str, Wish]], moment: Moment, *, first: Callable[[str], bool]
     ) -> tuple[list[Line], dict[str, Position]]:
         """Read the files that changed; give a line for each new report, and the positions that changed.
 
-        What is there at the `first` look of all is the past.
+        Of a source for which this look is the `first` of all, what is there is the past.
         """
         self._staged = {}
         lines: list[Line] = []
@@ -78,7 +78,7 @@ class StatusFiles:
         for source, (path, wish) in found.items():
             known = self._known.get(source, _Known())
             try:
-                after, reports = self._look(source, path, wish, known, moment, first=first)
+                after, reports = self._look(source, path, wish, known, moment, first=first(source))
             except RefusedError as error:
                 self._ledger.wrong(source, str(error))
                 continue

@@ -1,4 +1,4 @@
-"""Follow the files of a directory tree.
+"""Follow the files of one or more directory trees.
 
 A `Tree` is asked for a `Batch` at each look: the lines that are new, at most as many bytes of them as the budget
 allows, and the positions behind them. Lines and positions belong into one transaction. Only when that is done the
@@ -45,6 +45,7 @@ from borgwatch.sources.look import Look
 from borgwatch.sources.predecessors import Predecessors, changed_ns
 from borgwatch.sources.problems import Ledger, Problem
 from borgwatch.sources.reading import Followed, Moment
+from borgwatch.sources.roots import Roots
 from borgwatch.sources.share import Limits, position_at_end, rests, stands_still
 from borgwatch.sources.states import States, source_of
 from borgwatch.sources.status import StatusFiles, is_of_status
@@ -73,11 +74,13 @@ class Batch:
 
 
 class Tree:
-    """The files to follow below one directory; their sources are named `name` and the path below it.
+    """The files to follow below some directories, none of which lies in another.
 
-    With `first_start`, files without a restored position that are there at the first look hold the past: they are
-    read from the `start`, "beginning" or "end", and `Line.past` tells of each of their lines that it is past.
-    Every other file is read from its beginning, as new. `now` gives aware times, `monotonic` seconds.
+    `roots` are their paths, by the names that the names of their sources begin with. Of those in `first_start`, files
+    without a restored position that are there at the first look hold the past: they are read from the `start`,
+    "beginning" or "end", and `Line.past` tells of each of their lines that it is past. Every other file is read
+    from its beginning, as new; but one that moved, also from one of the directories into another, goes on.
+    `now` gives aware times, `monotonic` seconds.
 
     A last line without its end is delivered as it stands when nothing was added for `settle`. A rotated file is
     complete when nothing was added for `linger`.
@@ -85,15 +88,14 @@ class Tree:
 
     def __init__(
         self,
-        root: Path,
-        name: str,
+        roots: Mapping[str, Path],
         *,
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
         patterns: Sequence[str] = PATTERNS,
         wishes: Sequence[Wish] = (),
         containers: Containers | None = None,
-        first_start: bool = False,
+        first_start: Collection[str] = (),
         start: Literal["beginning", "end"] = "beginning",
         settle: timedelta = _SETTLE,
         linger: timedelta = _LINGER,
@@ -101,12 +103,14 @@ class Tree:
     ) -> None:
         self._now = now
         self._monotonic = monotonic
-        self._is_first = first_start
+        self._first = frozenset(first_start)
         self._start = start
         self._ledger = Ledger()
         self._limits = Limits(settle.total_seconds(), linger.total_seconds(), max_line)
-        top = os.path.abspath(root)
-        self._walker = Walker(top, name, Choice(top, patterns, wishes), containers or Containers(), monotonic)
+        known = containers or Containers()
+        tops = {name: os.path.abspath(root) for name, root in roots.items()}
+        choices = {top: Choice(top, patterns, wishes) for top in tops.values()}
+        self._roots = Roots([Walker(top, name, choices[top], known, monotonic) for name, top in tops.items()])
         self._statuses = StatusFiles(self._ledger)
         self._unpacker = Unpacker()
         self._predecessors = Predecessors(self._limits, self._ledger, self._unpacker, self._path_of, self._source_at)
@@ -124,18 +128,18 @@ class Tree:
         """Go on where the tree that gave these positions stood; those of other trees are left alone."""
         for key, position in positions.items():
             source = source_of(key)
-            if self._walker.is_status(source):
+            if self._roots.is_status(source):
                 self._statuses.restore(source, position)
-            elif self._walker.owns(source) and not is_of_status(position):
-                path = self._walker.path(source)
+            elif self._roots.owns(source) and not is_of_status(position):
+                path = self._roots.path(source)
                 self._states.put(key, Followed(path if path == source else source, path, position, stamp=ABSENT))
         by_age = sorted(self._states, key=lambda key: changed_ns(self._states[key]))
         self._agenda.changed(self._states[key].source for key in by_age)
 
     @property
-    def is_there(self) -> bool:
-        """Whether the directory itself was there at the last look: before that, nothing in it can be known."""
-        return self._walker.is_there
+    def there(self) -> Collection[str]:
+        """The names of the directories that were there at the last look: before that, nothing in them can be known."""
+        return self._roots.there
 
     def scan(self) -> Mapping[str, str]:
         """Find the sources that are there now, and their paths; what is wrong with them comes with the next batch."""
@@ -157,20 +161,20 @@ class Tree:
         notification named, if that is all there is to look at; a look without it leaves nothing out.
         """
         self._take_back()
-        named = None if changed is None or self._is_first else self._sources_of(changed)
+        named = None if changed is None or self._first else self._sources_of(changed)
         if named is None:
             self._walk()
         left = max(budget, self._limits.least)
         moment = Moment(self._now(), self._monotonic())
-        tracer = Tracer(self._walker.paths_with, self._unpacker, self._ledger)
+        tracer = Tracer(self._roots.paths_with, self._unpacker, self._ledger)
         look = self._pending = Look(moment, self._states, tracer, left, left, wanted)
-        if self._is_first:
+        if self._first:
             self._note_past(look)
             self._note_changed(look.changed_sources())
         turn = self._visit_in_turn(self._due(look, named), look)
         if not look.more:
             self._unpacker.close()
-        statuses = self._walker.statuses if named is None else {}
+        statuses = self._roots.statuses if named is None else {}
         reported, places = self._statuses.read(statuses, moment, first=self._is_first)
         positions, count = look.positions() | places, look.count + len(reported)
         batch = Batch((*look.lines, *reported), positions, self._ledger.drain(), look.more or bool(turn), count)
@@ -189,7 +193,7 @@ class Tree:
         self._pending = None
         self._turn = self._staged[1]
         self._statuses.commit()
-        self._is_first = self._is_first and not self.is_there
+        self._first -= self._roots.there
 
     def _take_back(self) -> None:
         """Undo a look that was never committed, or that broke off."""
@@ -203,30 +207,30 @@ class Tree:
         self._agenda.set_known(sources, self._states.knows)
 
     def _walk(self) -> None:
-        self._found = self._walker.walk(self._ledger, self._states)
+        self._found = self._roots.walk(self._ledger, self._states)
 
     def _sources_of(self, paths: Collection[str]) -> list[str] | None:
         """Name the sources at these paths; None if they may be anything else that is of interest."""
         named = []
         for path in paths:
-            source = self._walker.source(path)
+            source = self._roots.source(path)
             if source in self._states:
                 named.append(source)
-            elif self._walker.is_of_interest(path):
+            elif self._roots.is_of_interest(path):
                 return None
         return named
 
     def _due(self, look: Look, named: Collection[str] | None) -> list[str]:
         """List the sources to be opened: the known ones first, because they may own what a new name shows.
 
-        None while the directory itself is away: a share that is not mounted has lost no file, and what is forgotten
+        None of a directory that is away itself: a share that is not mounted has lost no file, and what is forgotten
         would be news again.
         """
-        if not self.is_there:
-            return []
+        there = self._roots.there
         chosen = self._agenda.full() if named is None else self._agenda.quick(named)
-        known = sorted(source for source in chosen if not self._is_at_rest(source, look))
-        self._agenda.only_restless(known)
+        away = [] if there.issuperset(self._roots.names) else [s for s in chosen if self._roots.name_of(s) not in there]
+        known = sorted(source for source in set(chosen).difference(away) if not self._is_at_rest(source, look))
+        self._agenda.only_restless([*away, *known])
         turn = bisect_left(known, self._turn)
         new = [source for source in self._unknown() if not self._is_alias(source, look)] if named is None else []
         if named is None:
@@ -274,9 +278,14 @@ class Tree:
         except (OSError, RefusedError, UnsettledError):
             return False
 
+    def _is_first(self, source: str) -> bool:
+        return bool(self._first) and self._roots.name_of(source) in self._first
+
     def _note_past(self, look: Look) -> None:
         """Note the files that are there at the first start, and how far their past goes."""
         for source, path in self._found.items():
+            if not self._is_first(source):
+                continue
             with self._told(source, look):
                 stamp = stamp_at(path)
                 if stamp is None or source in look.states or look.states.owner(stamp.identity):
@@ -306,8 +315,8 @@ class Tree:
             self._ledger.fine(FILE_LIMIT)
 
     def _path_of(self, source: str) -> str:
-        return self._found.get(source) or self._walker.path(source)
+        return self._found.get(source) or self._roots.path(source)
 
     def _source_at(self, path: str) -> str | None:
-        source = self._walker.source(path)
+        source = self._roots.source(path)
         return source if self._found.get(source) == path else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from operator import itemgetter
@@ -90,7 +90,7 @@ class _Directory:
 class Tracer:
     """Look for rotated files, for the length of one look."""
 
-    def __init__(self, paths_with: Callable[[int], Sequence[str]], unpacker: Unpacker, ledger: Ledger) -> None:
+    def __init__(self, paths_with: Callable[[int], Iterable[str]], unpacker: Unpacker, ledger: Ledger) -> None:
         self._paths_with = paths_with
         self._unpacker = unpacker
         self._ledger = ledger

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from borgwatch.errors import SourceError
@@ -83,7 +83,7 @@ class _Directory:
 
 
 class Walker:
-    """Walk one directory tree, again and again."""
+    """Walk one directory tree, again and again: `root` is its path, `name` what the names of its sources begin with."""
 
     def __init__(
         self,
@@ -96,8 +96,8 @@ class Walker:
         max_depth: int = _MAX_DEPTH,
         max_files: int = _MAX_FILES,
     ) -> None:
-        self._root = root
-        self._name = name
+        self.root = root
+        self.name = name
         self._choice = choice
         self._containers = containers
         self._monotonic = monotonic
@@ -111,6 +111,8 @@ class Walker:
         self._relist_after = _RELIST_AFTER
         self.statuses: Mapping[str, tuple[str, Wish]] = {}
         """The status files that the last walk found, with their paths and how they are to be read."""
+        self.linked: Collection[str] = ()
+        """The sources of the last walk that are reached through a symbolic link."""
 
     def walk(self, ledger: Ledger, known: States) -> Mapping[str, str]:
         """Find the logs and their paths; a generation of a `known` one is none of its own.
@@ -118,11 +120,12 @@ class Walker:
         Where nothing changed since the last walk, the same mapping is given again.
         """
         visited = self._visit(ledger)
+        self._by_inode = None  # it is asked for rarely, and large
         self._tell_refused(visited, ledger)
         same = self._version == known.version and visited.keys() == self._directories.keys()
         if same and all(visited[path] is directory for path, directory in self._directories.items()):
             return self._found
-        self._directories, self._by_inode, self._version = visited, None, known.version
+        self._directories, self._version = visited, known.version
         files = sum(len(directory.files) for directory in visited.values())
         self._relist_after = _RELIST_AFTER * max(1.0, files / _SMALL)
         self._found = self._bounded(self._collect(known), ledger)
@@ -130,7 +133,7 @@ class Walker:
 
     def _visit(self, ledger: Ledger) -> dict[str, _Directory]:
         """Visit all directories, each by its own name where it has one."""
-        level = [_Place(self._root, is_link=False)]
+        level = [_Place(self.root, is_link=False)]
         visited: dict[str, _Directory] = {}
         seen: set[tuple[int, int]] = set()
         for _ in range(self._max_depth + 1):
@@ -161,27 +164,28 @@ class Walker:
                 elif not self._is_generation(file, parent, directory, known):
                     (linked if directory.is_link or file.is_link else own)[source] = path
         self.statuses = statuses
+        self.linked = frozenset(linked)
         return dict(sorted(own.items())) | dict(sorted(linked.items()))
 
     @property
     def is_there(self) -> bool:
         """Whether the root could be listed in the last walk."""
-        return self._root in self._directories
+        return self.root in self._directories
 
     def source(self, path: str) -> str:
         """Name a path below the root; bytes that are no UTF-8 are written as escapes, for the journal's sake."""
-        name = self._name + path.removeprefix(self._root)
+        name = self.name + path.removeprefix(self.root)
         if name == path and name.isascii():
             return path  # often the same, and there are thousands
         return os.fsencode(name).decode("utf-8", "backslashreplace")
 
     def path(self, source: str) -> str:
         """Say where a source's file stands by its name."""
-        return source if self._root == self._name else self._root + source.removeprefix(self._name)
+        return source if self.root == self.name else self.root + source.removeprefix(self.name)
 
     def owns(self, source: str) -> bool:
         """Tell whether a source is one of this tree and still asked for."""
-        if not source.startswith(f"{self._name}/"):
+        if not source.startswith(f"{self.name}/"):
             return False
         path = self.path(source)
         try:
@@ -196,7 +200,7 @@ class Walker:
 
     def is_status(self, source: str) -> bool:
         """Tell whether a source is a status file of this tree."""
-        wish = self._choice(self.path(source)) if source.startswith(f"{self._name}/") else None
+        wish = self._choice(self.path(source)) if source.startswith(f"{self.name}/") else None
         return wish is not None and wish.kind in (Kind.STATUS, Kind.HEARTBEAT)
 
     def paths_with(self, inode: int) -> Sequence[str]:
@@ -211,12 +215,12 @@ class Walker:
     def _enter(self, entry: _Place, ledger: Ledger) -> _Directory | None:
         where = self.source(entry.path)
         try:
-            if (entry.path == self._root or entry.is_link) and _is_kernels(entry.path):
+            if (entry.path == self.root or entry.is_link) and _is_kernels(entry.path):
                 ledger.wrong(where, f"{entry.path} is the kernel's, not a log directory: it is not read")
                 return None
             directory = self._list(entry.path)
         except (FileNotFoundError, NotADirectoryError) as error:
-            if entry.path == self._root:
+            if entry.path == self.root:
                 ledger.wrong(where, _ROOT_PROBLEMS[type(error)].format(entry.path))
             return None
         except OSError as error:
@@ -304,7 +308,7 @@ class Walker:
         self._refused = set(refused)
 
     def _bounded(self, found: dict[str, str], ledger: Ledger) -> dict[str, str]:
-        where = f"{self._name} (number of files)"
+        where = f"{self.name} (number of files)"
         if len(found) <= self._max_files:
             ledger.fine(where)
             return found

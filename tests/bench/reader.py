@@ -71,7 +71,7 @@ def rules_to(count: int | None) -> Sequence[Rule]:
 def read(watch: Path, state: Path, rules: Sequence[Rule]) -> dict[str, float]:
     """Read all that is there and return the figures."""
     journal = Journal.open(state)
-    tree = Tree(watch, "watch", now=_now, monotonic=time.monotonic)
+    tree = Tree({"watch": watch}, now=_now, monotonic=time.monotonic)
     judge = Judge(Matcher(rules), Limits(), Roles((watch,), ()))
     pipeline = Pipeline({"watch": tree}, judge, Plan(EventFilter(("*.failure",))), journal, _now)
     lines, events, more = 0, 0, True

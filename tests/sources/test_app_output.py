@@ -73,7 +73,7 @@ def test_what_was_written_before_the_first_start_is_past_also_after_a_restart() 
     one.begin("backup", "c1")
     batch = one.read(1 << 20)
     one.commit(batch)
-    assert one.is_there
+    assert one.there == (one.name,)
 
     other = output()
     other.restore(positions(batch))
@@ -89,7 +89,7 @@ def test_after_it_was_away_one_more_look_finds_it_away() -> None:
 
     def look(one: AppOutput) -> bool:
         batch = one.read(1 << 20)
-        was_there = one.is_there
+        was_there = bool(one.there)
         one.commit(batch)
         return was_there
 

@@ -39,7 +39,7 @@ class Site:
         containers = Containers(picks_in(settings))
         root = str(self.watch)
         tree = Tree(
-            self.watch, root, now=self.now, monotonic=self.monotonic, first_start=True,
+            {root: self.watch}, now=self.now, monotonic=self.monotonic, first_start=[root],
             wishes=wishes_in(settings), containers=containers,
         )  # fmt: skip
         judge = Judge(Matcher(load_rules(()).rules), Limits(), Roles((self.watch,), settings, containers))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +25,7 @@ class World:
     """A watched directory, and all that a service around the tree would keep."""
 
     root: Path
+    others: Mapping[str, Path] = field(default_factory=dict)
     patterns: Sequence[str] = PATTERNS
     first_start: bool = False
     start: Literal["beginning", "end"] = "beginning"
@@ -47,12 +48,11 @@ class World:
         if hasattr(self, "tree"):
             self.tree._unpacker.close()  # as the end of a process does
         self.tree = Tree(
-            self.root,
-            "watch",
+            {"watch": self.root, **self.others},
             now=lambda: datetime(2026, 11, 23, tzinfo=UTC) + timedelta(seconds=self.seconds + self.set_forward),
             monotonic=lambda: self.seconds,
             patterns=self.patterns,
-            first_start=self.first_start and not self.positions,
+            first_start=["watch"] if self.first_start and not self.positions else [],
             start=self.start,
             wishes=self.wishes,
             containers=Containers(self.picks),

@@ -119,18 +119,18 @@ async def test_a_session_that_stays_away_is_told_and_its_end_as_well(
     async with listening(nas) as one:
         await one.until(3)
         one.look()
-        assert one.output.is_there
+        assert one.output.there
         nas.faults.never_answer.add("auth.login_ex")
         await nas.disconnect_all(None)
         await one.until_told("without a session")
-        assert not one.output.is_there
+        assert not one.output.there
         nas.faults.never_answer.clear()
         await nas.disconnect_all(None)
         expected += write(nas, app, range(10, 13))
         assert await one.until(6) == expected
         await one.until_told("over: without a session")
         one.look()
-        assert one.output.is_there
+        assert one.output.there
 
 
 @pytest.mark.parametrize("broken", ["connection", "container"])
@@ -141,7 +141,7 @@ async def test_what_breaks_for_a_moment_is_no_silence(nas: Simulator, broken: st
     async with listening(nas) as one:
         await one.until(3)
         one.look()
-        assert one.output.is_there
+        assert one.output.there
         if broken == "connection":
             await nas.disconnect_all(None)
         else:
@@ -151,7 +151,7 @@ async def test_what_breaks_for_a_moment_is_no_silence(nas: Simulator, broken: st
             while not one.output.read(1 << 20).lines:
                 await one.woken.wait()
                 one.woken.clear()
-        assert not one.output.is_there
+        assert not one.output.there
 
 
 async def test_a_redeployed_app_is_found_by_its_name(nas: Simulator) -> None:
