@@ -7,12 +7,11 @@ before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from borgwatch.model import Position
-from borgwatch.sources.disk import ABSENT, OpenFile, Stamp, UnsettledError, is_deleted, open_if_there, stamp_at
+from borgwatch.sources.disk import ABSENT, OpenFile, Stamp, is_deleted, open_if_there, stamp_at
 from borgwatch.sources.look import Look
 from borgwatch.sources.position import Action, Seen, compare, decide, fingerprint, proof_of, shifted, span_before
 from borgwatch.sources.predecessors import Predecessors, changed_ns
@@ -33,7 +32,8 @@ class _Visit:
     """One visit to a live name: what is known, and what is there.
 
     `stamp` is that of the file that has the name, `file` is it unless it is followed under another key. `find` is
-    where the known file went, `place` where reading goes on in a rewritten one.
+    where the known file went, `place` where reading goes on in a rewritten one. `home` is the key of the file that
+    a new one was known as.
     """
 
     source: str
@@ -43,6 +43,7 @@ class _Visit:
     file: OpenFile | None
     find: Find | None = None
     place: int | None = None
+    home: str | None = None
 
 
 class Follower:
@@ -95,13 +96,17 @@ class Follower:
             visit = _Visit(source, path, known, stamp, opened if is_ours else None)
             seen = _seen(known, visit.file, look.moment)
             action = decide(seen)
+            if action is Action.RECALL:
+                home = look.known_as(Find(path, visit.file.stamp)) if visit.file else None
+                action = decide(replace(seen, recalled=home is not None))
+                visit = replace(visit, home=home)
             if known and action is Action.SEARCH:
                 look.tracer.settle(path, stamp)
                 whereabouts, find = look.tracer.whereabouts(path, known.position, look.states.followed)
                 place = place_behind_overlap(visit.file, known.position, self._limits.max_line) if visit.file else None
                 action = decide(replace(seen, whereabouts=whereabouts, overlap=place is not None))
                 visit = replace(visit, find=find, place=place)
-            with _all_or_nothing(source, look):
+            with look.all_or_nothing():
                 self._find_predecessors(action, visit, look)
             self._act(action, visit, look)
 
@@ -109,30 +114,29 @@ class Follower:
         """Find what is to be read before the file that has the live name now."""
         source, path, known = visit.source, visit.path, visit.known
         match action:
-            case Action.FRESH:
+            case Action.FRESH | Action.RESUMED:
                 self._predecessors.pick_up_unseen(source, path, visit.stamp, look)
             case Action.READ_ON if known and _waited(known) and look.predecessors(source):
                 # What it held may have been copied away meanwhile.
                 self._predecessors.pick_up_unseen(source, path, visit.stamp, look)
             case Action.ROTATED if known and visit.find:
                 self._predecessors.hand_down(known, visit.find, look)
-                self._predecessors.pick_up(source, path, visit.find, changed_ns(known), look)
+                self._predecessors.pick_up(source, path, visit.find, changed_ns(known.position), look)
                 if known.position.offset == 0:
                     # Nothing proves that this is the known file: one that came later may have got its inode number.
-                    self._predecessors.pick_up(source, path, None, changed_ns(known), look)
+                    self._predecessors.pick_up(source, path, None, changed_ns(known.position), look)
             case Action.START_OVER if known and visit.file:
-                look.drop(source)  # a generation may have got its inode number
-                self._predecessors.pick_up(source, path, None, changed_ns(known), look)
+                look.lose(source)  # a generation may have got its inode number
+                self._predecessors.pick_up(source, path, None, changed_ns(known.position), look)
             case Action.GONE if known and is_deleted(path, known.position.device):
                 # what came after it and was rotated
-                self._predecessors.pick_up(source, path, None, changed_ns(known), look)
-                self._predecessors.remember_gone(known)
-                look.drop(source)
+                self._predecessors.pick_up(source, path, None, changed_ns(known.position), look)
+                look.lose(source)
 
     def _act(self, action: Action, visit: _Visit, look: Look) -> None:
         source, path, known, file = visit.source, visit.path, visit.known, visit.file
         match action:
-            case Action.FRESH:
+            case Action.FRESH | Action.RESUMED:
                 self._begin(visit, look)
             case Action.READ_ON if known and _waited(known) and not self._predecessors.read(source, look):
                 pass  # its turn has not come
@@ -158,33 +162,21 @@ class Follower:
                 look.put(source, known.looked_at(ABSENT, look.moment.monotonic))
 
     def _begin(self, visit: _Visit, look: Look) -> None:
-        """Begin with the file that has the live name now, from its start, once its predecessors are read."""
+        """Begin with the file that has the live name now, once its predecessors are read.
+
+        From its start, unless it was known elsewhere.
+        """
         look.drop(visit.source)
         is_read = self._predecessors.read(visit.source, look)
         if visit.file is None:
             return
-        fresh = Followed(visit.source, visit.path, Position(*visit.file.stamp.identity, 0))
+        find = Find(visit.path, visit.file.stamp)
+        position = look.take_up(visit.home, find) if visit.home else Position(*find.stamp.identity, 0)
+        fresh = Followed(visit.source, visit.path, position)
         if is_read or visit.file.stamp.size == 0:  # an empty one has no turn to wait for, and is noted with its proof
             take_share(visit.source, fresh, visit.file, look, self._limits, self._ledger)
         else:
             look.put(visit.source, fresh)
-
-
-@contextmanager
-def _all_or_nothing(source: str, look: Look) -> Iterator[None]:
-    """Put a source's files back where names changed while its predecessors were looked for: the next look asks again.
-
-    Else it would find a source of which nothing is known, and pass over what was never read.
-    """
-    before = {key: look.states[key] for key in look.states.keys_of(source)}
-    try:
-        yield
-    except UnsettledError:
-        for key in look.states.keys_of(source):
-            look.drop(key)
-        for key, followed in before.items():
-            look.put(key, followed)
-        raise
 
 
 def _seen(known: Followed | None, file: OpenFile | None, moment: Moment) -> Seen:

@@ -6,15 +6,18 @@ a look counts before it is committed: `undo` puts the states back as they were, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from borgwatch.model import Line, Position
+from borgwatch.sources.disk import ABSENT, UnsettledError
 from borgwatch.sources.lines import Wanted
 from borgwatch.sources.reading import Followed, Moment
-from borgwatch.sources.states import Identity, States, identity_of
-from borgwatch.sources.trace import Tracer
+from borgwatch.sources.returned import Returned
+from borgwatch.sources.states import MOST_LOST, Identity, Lost, States, identity_of, is_lost, lost_key
+from borgwatch.sources.trace import Find, Tracer
 
 __all__ = ["Look"]
 
@@ -36,6 +39,7 @@ class Look:
     lines: list[Line] = field(default_factory=list)
     more: bool = False
     _before: dict[str, Followed | None] = field(default_factory=dict)
+    _returned: Returned | None = None
 
     def identities(self, keys: Iterable[str]) -> AbstractSet[Identity]:
         """Collect device and inode of the files that are followed under these keys."""
@@ -43,22 +47,65 @@ class Look:
 
     def put(self, key: str, followed: Followed) -> None:
         """Note the state of a file under its key."""
-        self._before.setdefault(key, self.states.get(key))
-        self.states.put(key, followed)
+        home = self._home(key)
+        self._before.setdefault(key, home.get(key))
+        home.put(key, followed)
 
     def drop(self, key: str) -> None:
         """Forget the file under a key."""
-        self._before.setdefault(key, self.states.get(key))
-        self.states.drop(key)
+        home = self._home(key)
+        self._before.setdefault(key, home.get(key))
+        home.drop(key)
+
+    def lose(self, key: str) -> None:
+        """Forget the file under a key, but keep in mind how far it was read."""
+        followed = self.states.get(key)
+        self.drop(key)
+        if followed is not None:
+            self.put(lost_key(key), replace(followed, stamp=ABSENT))
+            if len(self.states.lost) > MOST_LOST:
+                self.drop(next(iter(self.states.lost)))
+
+    def known_as(self, find: Find) -> str | None:
+        """Say which file that is known, or went away, a new one is: its key, to be taken up with `take_up`."""
+        if self._returned is None:
+            self._returned = Returned(self.states, self.tracer)
+        return self._returned.key_of(find)
+
+    def take_up(self, home: str, find: Find) -> Position:
+        """Go on with a file in its new place; of where it was, only that it went away is kept in mind."""
+        followed = self._home(home).get(home)
+        if followed is None:
+            raise KeyError(home)
+        self.drop(home)
+        if home in (followed.source, lost_key(followed.source)):
+            gone = replace(followed, position=replace(followed.position, offset=0), stamp=ABSENT)
+            self.put(lost_key(followed.source), gone)
+        return replace(followed.position, device=find.stamp.device, inode=find.stamp.inode)
 
     def undo(self) -> None:
         """Put the states back as they were before the look."""
         for key in self._before:
-            self.states.drop(key)
+            self._home(key).drop(key)
         for key, followed in self._before.items():
             if followed is not None:
-                self.states.put(key, followed)
+                self._home(key).put(key, followed)
         self._before.clear()
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Put everything back that changes in this block, if names change meanwhile: the next look asks again.
+
+        Else it would find a source of which nothing is known, and pass over what was never read.
+        """
+        outer, self._before = self._before, {}
+        try:
+            yield
+        except UnsettledError:
+            self.undo()
+            raise
+        finally:
+            self._before = {**self._before, **outer}
 
     def predecessors(self, source: str) -> list[str]:
         """List the keys of a source's rotated files that are still followed, the oldest first."""
@@ -76,13 +123,16 @@ class Look:
 
     def changed_sources(self) -> set[str]:
         """Name the sources of which anything changed in this look."""
-        found = (self.states.get(key) or before for key, before in self._before.items())
+        found = (self._home(key).get(key) or before for key, before in self._before.items())
         return {followed.source for followed in found if followed}
 
     def positions(self) -> dict[str, Position | None]:
         """List the positions that changed in this look; None where there is none any more."""
-        now = {key: (_position(self.states.get(key)), _position(self._before[key])) for key in sorted(self._before)}
+        now = {key: (_position(self._home(key).get(key)), _position(self._before[key])) for key in sorted(self._before)}
         return {key: position for key, (position, before) in now.items() if position != before}
+
+    def _home(self, key: str) -> States | Lost:
+        return self.states.lost if is_lost(key) else self.states
 
 
 def _position(followed: Followed | None) -> Position | None:

@@ -20,10 +20,12 @@ from functools import lru_cache
 from hashlib import blake2b
 
 from borgwatch.model import Position
+from borgwatch.sources.disk import Stamp
 from borgwatch.sources.lines import TRAIL, Piece
 
 __all__ = [
     "ANCHOR_SPAN",
+    "GRAINS",
     "ROWS",
     "TRAIL",
     "Action",
@@ -36,14 +38,19 @@ __all__ = [
     "compare",
     "decide",
     "fingerprint",
+    "may_be_again",
     "proof_of",
     "proves",
     "shifted",
     "span_before",
+    "time_of",
 ]
 
 ANCHOR_SPAN = 256
 """How many bytes before the offset prove that a file is still the same."""
+
+GRAINS = (1, 100, 1_000, 1_000_000_000, 2_000_000_000)
+"""Nanoseconds to which tools and file systems round a time of change that they copy."""
 
 _DIGEST = 16
 _TIME = 8
@@ -83,6 +90,12 @@ def _unpacked(packed: bytes) -> Proof | None:
     )
 
 
+def time_of(position: Position) -> int | None:
+    """Tell when the file was changed last, as far as it was read; None where it was not looked into yet."""
+    packed = position.anchor[_DIGEST : _DIGEST + _TIME]
+    return int.from_bytes(packed, "big", signed=True) if len(packed) == _TIME else None
+
+
 def span_before(offset: int) -> int:
     """Say how many bytes before `offset` the anchor covers."""
     return min(ANCHOR_SPAN, offset)
@@ -115,6 +128,22 @@ def _digest(data: bytes) -> bytes:
 
 def _line_digest(piece: Piece) -> bytes:
     return blake2b(piece.data, digest_size=_LINE_DIGEST).digest()
+
+
+def may_be_again(position: Position, stamp: Stamp, *, packed: bool = False) -> bool:
+    """Tell by what the disk says of a file whether it may be the one of `position`, which is no longer in its place.
+
+    Inode numbers are given anew, and scripts write the same lines again. So before the content counts, the old time of
+    change must bear witness; then the inode number may be any: a move to another file system keeps the one and not the
+    other. If something was added meanwhile, the inode number must be the old one, and the proof be too long for a log
+    that merely begins like the one before. Of a `packed` file, the size tells nothing.
+    """
+    known_ns = time_of(position)
+    if known_ns is None or position.offset == 0 or (stamp.size < position.offset and not packed):
+        return False
+    if any(stamp.changed_ns == known_ns - known_ns % grain for grain in GRAINS):
+        return True
+    return stamp.inode == position.inode and stamp.size > position.offset >= ANCHOR_SPAN and not packed
 
 
 # --- a file that lost lines at the top ------------------------------------------------------------------------------
@@ -163,6 +192,8 @@ _EMPTY_LINE = _line_digest(Piece(b"", 0))
 class Action(Enum):
     """What to do with a name after a look at it."""
 
+    RECALL = "never seen under this name: ask whether it is a file that was known elsewhere, then decide again"
+    RESUMED = "a file that moved, or came back: go on where it was left"
     FRESH = "never seen: read it from the start"
     IDLE = "nothing new"
     READ_ON = "go on reading at the offset"
@@ -195,7 +226,8 @@ class Whereabouts(Enum):
 class Seen:
     """What a look at a name shows of the file known under it.
 
-    `known`: something is known under this name. `present`: a file has the name now. `same`: it has the known device
+    `known`: something is known under this name; if not, `recalled`: the file was known elsewhere, which is found out
+    when a `RECALL` asks for it. `present`: a file has the name now. `same`: it has the known device
     and inode. `size`: how it compares with the known offset. `anchor`: the proof holds. `patient`: the name has been
     like this for a while. `whereabouts` and `overlap` (the new content begins with lines already read) are costly
     to find out, and None until a `SEARCH` asks for them.
@@ -207,6 +239,7 @@ class Seen:
     size: Size | None = None
     anchor: bool = False
     patient: bool = False
+    recalled: bool | None = None
     whereabouts: Whereabouts | None = None
     overlap: bool | None = None
 
@@ -221,6 +254,9 @@ class Row:
 
 # The first row that fits decides.
 #
+# A name of which nothing is known may show a file that is known: one that was moved there, or that went away and
+# came back. Only if it does not (RECALL), it is read from its start.
+#
 # Growth of the same file, and standing still, are the daily case and settled by one read. Everything else is
 # looked into first (SEARCH): the known file may have moved away, been copied away, or been rewritten.
 #
@@ -231,6 +267,8 @@ class Row:
 #
 # An emptied file waits for a moment before it counts as other content: rewriting in place empties it first.
 ROWS: tuple[Row, ...] = (
+    Row({"known": False, "recalled": None}, Action.RECALL),
+    Row({"known": False, "recalled": True}, Action.RESUMED),
     Row({"known": False}, Action.FRESH),
     Row({"same": True, "size": Size.EQUAL, "anchor": True}, Action.IDLE),
     Row({"same": True, "size": Size.MORE, "anchor": True}, Action.READ_ON),

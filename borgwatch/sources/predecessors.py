@@ -16,20 +16,18 @@ from borgwatch.model import Position
 from borgwatch.sources.compressed import Unpacker, UnpackError
 from borgwatch.sources.disk import ABSENT, RefusedError, Stamp, UnsettledError, explain, is_deleted, open_file, stamp_at
 from borgwatch.sources.look import Look
-from borgwatch.sources.position import proof_of
+from borgwatch.sources.position import fingerprint, time_of
 from borgwatch.sources.problems import Ledger
 from borgwatch.sources.reading import Followed
 from borgwatch.sources.rotation import is_compressed
 from borgwatch.sources.share import Limits, position_at_end, stands_still, take_share
-from borgwatch.sources.states import predecessor_key
+from borgwatch.sources.states import lost_key
 from borgwatch.sources.trace import Find, holds
 
 __all__ = ["Predecessors", "changed_ns"]
 
 _MAX_PREDECESSORS = 10
 """Rotated files of one source that stay followed however long nothing was added to them."""
-_MAX_GONE = 1000
-"""Deleted files whose last time of change is kept in mind."""
 _FOR_EVER = 1 << 63
 
 
@@ -52,7 +50,6 @@ class Predecessors:
         self._unpacker = unpacker
         self._path_of = path_of
         self._source_at = source_at
-        self._gone: dict[str, Followed] = {}
 
     # --- finding them -----------------------------------------------------------------------------------------------
 
@@ -60,28 +57,42 @@ class Predecessors:
         """Follow the known file on, under the name that it has now."""
         position = replace(known.position, device=find.stamp.device, inode=find.stamp.inode)
         look.drop(known.source)
-        key = predecessor_key(known.source, find.stamp.inode)
-        look.put(key, replace(known, path=find.path, position=position, stamp=None))
+        self._follow(known.source, find, position, look)
 
     def pick_up(self, source: str, path: str, than: Find | None, since_ns: int, look: Look) -> None:
         """Follow the generations between the known file and the live one, which were never seen under the live name."""
         keys = look.predecessors(source)
+        live = look.states.get(source)
         known = [look.states[key].position for key in keys]
         for find in look.tracer.younger(path, than, since_ns, look.identities(keys)):
             if is_compressed(find.path) and any(look.tracer.copied_here(path, find, one) for one in known):
                 continue  # it is followed, and was compressed since it was looked for
-            key = predecessor_key(source, find.stamp.inode)
-            look.put(key, Followed(source, find.path, Position(*find.stamp.identity, 0)))
+            if live and look.tracer.copied_here(path, find, live.position):
+                continue  # the look at the live file will tell
+            if self._is_of_another(find, look):
+                continue
+            if not self._take_up(source, find, look):
+                # As if it had been seen empty, right before its last change.
+                position = Position(*find.stamp.identity, 0, fingerprint(b"", find.stamp.changed_ns - 1, ()))
+                self._follow(source, find, position, look)
 
     def pick_up_unseen(self, source: str, path: str, stamp: Stamp | None, look: Look) -> None:
-        """Do so as well where the live name was free for a while; pass over what is older than anything known."""
+        """Do so as well where the live name was free for a while; pass over what is older than anything known.
+
+        Of a directory that was moved here, the generations that are known under another name tell what is unseen.
+        """
         look.tracer.settle(path, stamp)
         if keys := look.predecessors(source):
             # Which is the last, and what came after it, must be seen in the same listing: it may have moved on since.
             last = look.tracer.youngest(path, look.identities(keys))
-            self.pick_up(source, path, last, changed_ns(look.states[keys[-1]]), look)
-        elif source in self._gone:
-            self.pick_up(source, path, None, changed_ns(self._gone[source]), look)
+            self.pick_up(source, path, last, changed_ns(look.states[keys[-1]].position), look)
+            return
+        found = look.tracer.generations(path)
+        known = [find for find in found if self._is_of_another(find, look) or self._take_up(source, find, look)]
+        gone = look.states.lost.get(lost_key(source))
+        if known or gone:
+            since_ns = changed_ns(gone.position) if gone else known[-1].stamp.changed_ns
+            self.pick_up(source, path, known[-1] if known else None, since_ns, look)
         else:
             self.pass_over(source, path, look)
 
@@ -100,30 +111,47 @@ class Predecessors:
         if empty:
             path = self._path_of(source)
             last = look.tracer.youngest(path, look.identities(keys) - look.identities(empty))
-            self.pick_up(source, path, last, min(changed_ns(look.states[key]) for key in empty), look)
+            self.pick_up(source, path, last, min(changed_ns(look.states[key].position) for key in empty), look)
 
     def pass_over(self, source: str, path: str, look: Look) -> None:
         """Follow the generations that are there already from their ends on, so that none is ever taken for unseen."""
         plain = [find for find in look.tracer.generations(path) if not is_compressed(find.path)]
         for find in plain[-_MAX_PREDECESSORS:]:
+            if self._is_of_another(find, look):
+                continue
             with suppress(OSError), open_file(find.path) as file:
                 position = position_at_end(file, self._limits.max_line)
-                key = predecessor_key(source, file.stamp.inode)
+                key = look.states.predecessor_key(source, file.stamp.identity)
                 look.put(key, Followed(source, find.path, position, stamp=ABSENT))
 
-    def remember_gone(self, known: Followed) -> None:
-        """Keep in memory when a deleted file was changed last, for what may come and go before the next look."""
-        self._gone.pop(known.source, None)
-        self._gone[known.source] = known
-        if len(self._gone) > _MAX_GONE:
-            del self._gone[next(iter(self._gone))]
+    def _take_up(self, source: str, find: Find, look: Look) -> bool:
+        """Follow a generation from where it was left, if it is known from elsewhere, or went away."""
+        home = look.known_as(find)
+        if home:
+            self._follow(source, find, look.take_up(home, find), look)
+        return home is not None
+
+    @staticmethod
+    def _follow(source: str, find: Find, position: Position, look: Look) -> None:
+        key = look.states.predecessor_key(source, find.stamp.identity)
+        look.put(key, Followed(source, find.path, position))
+
+    def _is_of_another(self, find: Find, look: Look) -> bool:
+        """Tell whether a generation is followed for another source: it was moved here with its directory."""
+        owner = look.states.owner(find.stamp.identity)
+        if owner is None:
+            return False
+        other = look.states[owner]
+        return other.path == find.path or look.tracer.moved_here(self._path_of(other.source), other.position, find)
 
     # --- reading them -----------------------------------------------------------------------------------------------
 
     def read(self, source: str, look: Look) -> bool:
         """Read the rotated files of a source; tell whether they have nothing more to give for now."""
-        restless = [key for key in look.predecessors(source) if not self._stands_still(key, look)]
+        known = look.predecessors(source)
+        restless = [key for key in known if not self._stands_still(key, look)]
         at_hand = {key for key in restless if self._locate(key, look)}
+        at_hand.update(key for key in look.predecessors(source) if key not in known)  # found in place of one
         for key in look.predecessors(source)[:-_MAX_PREDECESSORS]:
             if key not in restless:
                 self._release_if_complete(key, look)
@@ -158,7 +186,10 @@ class Predecessors:
         if is_deleted(live, position.device) or stamp_at(live):
             if followed.stamp is None or followed.unread > 0:
                 self._ledger.note(followed.source, f"{followed.path} was removed before it was read to its end")
-            look.drop(key)
+            with look.all_or_nothing():
+                look.lose(key)
+                if position.offset == 0:  # what was added to it may have been compressed with it
+                    self.pick_up(followed.source, live, None, changed_ns(position), look)
         return False
 
     def _read_one(self, key: str, look: Look) -> bool:
@@ -205,16 +236,16 @@ class Predecessors:
             return
         is_one_of_many = key in look.predecessors(followed.source)[:-_MAX_PREDECESSORS]
         if is_one_of_many and _is_superseded(followed, look.states.get(followed.source)):
-            look.drop(key)
+            look.lose(key)
 
 
-def changed_ns(followed: Followed) -> int:
+def changed_ns(position: Position) -> int:
     """Tell when a file was changed last, as far as it was read: what was changed before cannot come after it."""
-    proof = proof_of(followed.position)
-    return proof.changed_ns if proof else _FOR_EVER
+    time = time_of(position)
+    return time if time is not None else _FOR_EVER
 
 
 def _is_superseded(old: Followed, live: Followed | None) -> bool:
     """Tell whether the live file was changed after the old one beyond doubt."""
-    before, after = proof_of(old.position), proof_of(live.position) if live else None
-    return before is not None and after is not None and before.changed_ns < after.changed_ns
+    before, after = time_of(old.position), time_of(live.position) if live else None
+    return before is not None and after is not None and before < after

@@ -7,21 +7,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
+from itertools import count
 
 from borgwatch.sources.reading import Followed
 from borgwatch.sources.rotation import generation
 
-__all__ = ["Identity", "States", "predecessor_key", "source_of"]
+__all__ = [
+    "MOST_LOST",
+    "Identity",
+    "Lost",
+    "States",
+    "followed_key",
+    "is_lost",
+    "lost_key",
+    "source_of",
+]
 
 _PREDECESSOR = "\0"
+_LOST = "\0lost"
+MOST_LOST = 5000
+"""Files that went away of which it is kept in mind how far they were read; of more, the first ones are forgotten."""
 
 Identity = tuple[int, int]
 """Device and inode."""
-
-
-def predecessor_key(source: str, inode: int) -> str:
-    """Make the key under which a rotated file of `source` is followed beside the live one."""
-    return f"{source}{_PREDECESSOR}{inode}"
 
 
 def source_of(key: str) -> str:
@@ -29,11 +37,53 @@ def source_of(key: str) -> str:
     return key.partition(_PREDECESSOR)[0]
 
 
+def lost_key(key: str) -> str:
+    """Make the key under which a file is kept in mind that was followed under `key` and went away."""
+    return key + _LOST
+
+
+def is_lost(key: str) -> bool:
+    """Tell whether a key is that of a file that went away."""
+    return key.endswith(_LOST)
+
+
+def followed_key(key: str) -> str:
+    """Name the key under which a file is, or was, followed."""
+    return key.removesuffix(_LOST)
+
+
+class Lost:
+    """The files that went away, by their keys, the latest last."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, Followed] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def get(self, key: str) -> Followed | None:
+        """Look a key up."""
+        return self._files.get(key)
+
+    def put(self, key: str, followed: Followed) -> None:
+        """Keep a file in mind, as the latest."""
+        self.drop(key)
+        self._files[key] = followed
+
+    def drop(self, key: str) -> None:
+        """Forget the file under a key, if there is one."""
+        self._files.pop(key, None)
+
+
 class States:
-    """The files that are known. `version` changes with the set of keys."""
+    """The files that are known, and those that are `lost`. `version` changes with the set of keys."""
 
     def __init__(self) -> None:
         self.version = 0
+        self.lost = Lost()
         self._states: dict[str, Followed] = {}
         self._owners: dict[Identity, str] = {}
         self._predecessors: dict[str, list[str]] = {}
@@ -96,6 +146,14 @@ class States:
         """List the keys of a source's rotated files that are still followed, the oldest first."""
         keys = self._predecessors.get(source, ())
         return sorted(keys, key=lambda key: self._age(self._states[key], source)) if len(keys) > 1 else list(keys)
+
+    def predecessor_key(self, source: str, identity: Identity) -> str:
+        """Make the key under which a rotated file of `source` is followed beside the live one.
+
+        Another file may have the key already: one that had this inode number before it was compressed, for instance.
+        """
+        keys = (f"{source}{_PREDECESSOR}{identity[1]}{'+' * more}" for more in count())
+        return next(key for key in keys if key not in self or identity_of(self._states[key]) == identity)
 
     def keys_of(self, source: str) -> list[str]:
         """List the keys of all files of a source."""

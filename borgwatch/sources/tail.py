@@ -47,7 +47,7 @@ from borgwatch.sources.problems import Ledger, Problem
 from borgwatch.sources.reading import Followed, Moment
 from borgwatch.sources.roots import Roots
 from borgwatch.sources.share import Limits, position_at_end, rests, stands_still
-from borgwatch.sources.states import States, source_of
+from borgwatch.sources.states import States, is_lost, source_of
 from borgwatch.sources.status import StatusFiles, is_of_status
 from borgwatch.sources.trace import Find, Tracer
 from borgwatch.sources.walk import Walker
@@ -126,15 +126,15 @@ class Tree:
 
     def restore(self, positions: Mapping[str, Position]) -> None:
         """Go on where the tree that gave these positions stood; those of other trees are left alone."""
-        for key, position in positions.items():
+        for key, position in sorted(positions.items(), key=lambda one: changed_ns(one[1])):
             source = source_of(key)
             if self._roots.is_status(source):
                 self._statuses.restore(source, position)
             elif self._roots.owns(source) and not is_of_status(position):
                 path = self._roots.path(source)
-                self._states.put(key, Followed(path if path == source else source, path, position, stamp=ABSENT))
-        by_age = sorted(self._states, key=lambda key: changed_ns(self._states[key]))
-        self._agenda.changed(self._states[key].source for key in by_age)
+                home = self._states.lost if is_lost(key) else self._states
+                home.put(key, Followed(path if path == source else source, path, position, stamp=ABSENT))
+        self._agenda.changed(self._states[key].source for key in self._states)
 
     @property
     def there(self) -> Collection[str]:

@@ -18,7 +18,7 @@ from borgwatch.model import Position
 from borgwatch.sources.compressed import Unpacker, UnpackError
 from borgwatch.sources.disk import Content, Stamp, UnsettledError, listing, stamp_at
 from borgwatch.sources.lines import Piece, split
-from borgwatch.sources.position import Whereabouts, behind_overlap, proof_of, proves, span_before
+from borgwatch.sources.position import Whereabouts, behind_overlap, may_be_again, proof_of, proves, span_before
 from borgwatch.sources.problems import Ledger
 from borgwatch.sources.rotation import Generation, generation, is_compressed, may_be_copy
 
@@ -201,12 +201,20 @@ class Tracer:
                 return False
         elif find.stamp.size < position.offset:
             return False
+        return self._holds_if_readable(live, find, position)
+
+    def is_again(self, find: Find, position: Position) -> bool:
+        """Tell whether a file that is new under its name is the one of `position`."""
+        may_be = may_be_again(position, find.stamp, packed=is_compressed(find.path))
+        return may_be and self._holds_if_readable(find.path, find, position)
+
+    def _holds_if_readable(self, where: str, find: Find, position: Position) -> bool:
         try:
             return self._holds_at(find, position)
         except PermissionError:
             return False  # an old generation that is kept from us is no reason to leave the live file unread
         except UnpackError as error:
-            self._ledger.note(live, f"{error}; if it holds unread lines, they are lost")
+            self._ledger.note(where, f"{error}; if it holds unread lines, they are lost")
             return False
 
     def _holds_at(self, find: Find, position: Position) -> bool:

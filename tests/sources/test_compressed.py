@@ -71,6 +71,70 @@ def test_04_generations_that_were_compressed_unseen_are_read_in_order(world: Wor
     assert world.catch_up() == [b"late two", b"two", b"late three", b"three", b"late four", b"four"]
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+def test_04_what_is_added_to_an_empty_rotated_file_is_found_in_its_compressed_form(
+    world: World, *, stopped: bool
+) -> None:
+    """Nothing was read of it that could prove which file it is."""
+    log = world.file("a.log", "")
+    world.catch_up()
+    old = rotate(log)
+    world.file("a.log", "new\n")
+    world.catch_up()
+    append(old, "late\n")
+    compress(old)
+    if stopped:
+        world.restart()
+
+    assert world.catch_up() == [b"late"]
+
+
+def test_04_a_generation_that_is_compressed_before_its_turn_is_read(world: World) -> None:
+    """It was found, but what came before it had more to give than one look takes."""
+    world.max_line = 100
+    world.restart()
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    append(log, "rest\n" * 100)
+    rotate(log)
+    world.file("a.log", "unseen\n")
+    rotate(log)
+    world.file("a.log", "")
+    world.look(budget=1)
+    compress(log.with_name("a.log.1"))
+    append(log, "new\n")
+    world.catch_up(budget=1)
+
+    assert [line.data for line in world.lines] == [b"one"] + [b"rest"] * 100 + [b"unseen", b"new"]
+
+
+def test_06_a_rotated_file_that_gets_the_inode_number_of_a_compressed_one_stands_beside_it(
+    world: World, tmp_path: Path
+) -> None:
+    """The number that compressing set free was given to the live log: both stay followed."""
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    old = rotate(log)
+    world.file("a.log", "two\n")
+    world.catch_up()
+    free = tmp_path / "free"
+    free.hardlink_to(old)
+    compress(old).rename(log.with_name("a.log.2.gz"))
+    log.rename(log.with_name("a.log.1"))
+    world.catch_up()
+    free.write_text("three\n")
+    free.rename(log)
+    world.catch_up()
+    compressed = log.with_name("a.log.2.gz").rename(log.with_name("a.log.3.gz")).stat().st_ino
+    rotate(log)
+    world.file("a.log", "four\n")
+    world.catch_up()
+
+    assert [line.data for line in world.lines] == [b"one", b"two", b"three", b"four"]
+    assert compressed in {world.positions[key].inode for key in world.followed}
+    assert len(world.followed) == 4
+
+
 def test_10_compressed_rotations_that_were_there_at_the_first_start_are_not_read(world: World) -> None:
     """Also where they are younger than ones that are not: compressing was switched on of late."""
     world.file("a.log.2", "oldest\n")

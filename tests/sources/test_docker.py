@@ -117,7 +117,7 @@ def test_a_container_that_is_removed_is_forgotten(world: World) -> None:
     world.restart()
     world.catch_up()
 
-    assert world.positions == {}
+    assert world.followed == set()
     assert world.problems == []
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from .test_tail import rotate
 from .world import LINGER, World, append
 
 
@@ -84,3 +87,168 @@ def test_a_directory_that_is_away_keeps_nothing_of_the_others_waiting(two: World
     settle(two)
 
     assert [line.data for line in two.lines] == [b"one", b"two", b"three", b"four"]
+
+
+LONG = "".join(f"line {number:03d} of a log that is long enough to be known by its content\n" for number in range(5))
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("reboots", [False, True])
+def test_a_directory_that_was_moved_away_and_comes_back_is_not_read_again(
+    two: World, tmp_path: Path, *, restarts: bool, reboots: bool
+) -> None:
+    """Though looks in between showed that it was gone; what was added to its logs meanwhile is read."""
+    two.file("job/x.log", LONG)
+    two.file("job/y.log", "one\nhalf")
+    two.catch_up()
+    away = (two.root / "job").rename(tmp_path / "away/job")
+    settle(two)
+    append(away / "x.log", "two\n")
+    if reboots:
+        two.reboot()
+    if restarts:
+        two.restart()
+    two.catch_up()
+    before = [line.data for line in two.lines]
+    away.rename(two.root / "job")
+    settle(two)
+
+    assert before == [*LONG.encode().splitlines(), b"one"]
+    assert [line.data for line in two.lines[len(before) :]] == [b"two", b"half"]
+
+
+def test_what_comes_back_under_another_name_is_not_read_again(two: World, tmp_path: Path) -> None:
+    """Neither the live log nor a rotated one, which has a name of its own now."""
+    log = two.file("job/x.log", "one\n")
+    two.catch_up()
+    log.rename(log.with_name("x-20261123.log"))
+    two.file("job/x.log", "two\n")
+    settle(two)
+    away = (two.root / "job").rename(tmp_path / "away/job")
+    settle(two)
+    (away / "x.log").rename(away / "y.log")
+    away.rename(tmp_path / "other/archive")
+    settle(two)
+
+    assert [line.data for line in two.lines] == [b"one", b"two"]
+
+
+def test_a_log_that_is_rotated_while_its_directory_is_away_is_read_once(two: World, tmp_path: Path) -> None:
+    log = two.file("job/x.log", "one\n")
+    two.catch_up()
+    away = (two.root / "job").rename(tmp_path / "away/job")
+    settle(two)
+    (away / "x.log").rename(away / "x.log.1")
+    write(away / "x.log", "two\n")
+    away.rename(log.parent)
+    settle(two)
+
+    assert [line.data for line in two.lines] == [b"one", b"two"]
+
+
+def test_a_log_that_is_moved_to_another_file_system_is_not_read_again(two: World, tmp_path: Path) -> None:
+    """It is copied there with its time of change, and deleted here; its inode number is another one."""
+    log = two.file("x.log", "one\ntwo\n")
+    two.catch_up()
+    moved = tmp_path / "other/x.log"
+    shutil.copy2(log, moved)
+    log.unlink()
+    settle(two)
+    append(moved, "three\n")
+    settle(two)
+
+    assert [(line.source, line.data) for line in two.lines] == [
+        ("watch/x.log", b"one"),
+        ("watch/x.log", b"two"),
+        ("other/x.log", b"three"),
+    ]
+
+
+def test_a_copy_of_a_log_that_stays_is_a_log_of_its_own(two: World, tmp_path: Path) -> None:
+    """Two jobs may print the same: only where the first is gone, the second is the first."""
+    log = two.file("x.log", "one\n")
+    two.catch_up()
+    shutil.copy2(log, tmp_path / "other/x.log")
+    settle(two)
+
+    assert [line.source for line in two.lines] == ["watch/x.log", "other/x.log"]
+
+
+@pytest.mark.parametrize("content", ["one\n", "one\ntwo\n", "two\n", LONG])
+def test_another_log_with_the_inode_number_of_one_that_is_gone_is_read_whole(two: World, content: str) -> None:
+    """Also one that says the same again, or the same and more: its time of change is another one."""
+    log = two.file("x.log", "one\n")
+    two.catch_up()
+    log.unlink()
+    settle(two)
+    log.write_text(content)
+    known = two.positions["watch/x.log\0lost"]
+    two.positions["watch/x.log\0lost"] = replace(known, inode=log.stat().st_ino)
+    two.restart()
+    settle(two)
+
+    assert [line.data for line in two.lines] == [b"one", *content.encode().splitlines()]
+
+
+def test_of_very_many_files_that_went_away_the_first_are_forgotten(
+    two: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("borgwatch.sources.look.MOST_LOST", 3)
+    for number in range(5):
+        two.file(f"{number}.log", f"{number}\n")
+        two.catch_up()
+    for number in range(5):
+        (two.root / f"{number}.log").rename(tmp_path / f"away/{number}.log")
+        two.catch_up()
+    assert sorted(two.positions) == [f"watch/{number}.log\0lost" for number in (2, 3, 4)]
+    for number in range(5):
+        (tmp_path / f"away/{number}.log").rename(two.root / f"{number}.log")
+    settle(two)
+
+    assert [line.data for line in two.lines] == [b"0", b"1", b"2", b"3", b"4", b"0", b"1"]
+
+
+def test_a_look_that_is_not_committed_forgets_nothing_of_what_went_away(two: World, tmp_path: Path) -> None:
+    log = two.file("x.log", "one\n")
+    two.catch_up()
+    log.rename(tmp_path / "away/x.log")
+    two.tree.read(1_000_000)
+    settle(two)
+    (tmp_path / "away/x.log").rename(log)
+    two.tree.read(1_000_000)
+    settle(two)
+
+    assert [line.data for line in two.lines] == [b"one"]
+
+
+def test_a_log_that_is_rotated_after_its_directory_was_moved_is_read_on(two: World, tmp_path: Path) -> None:
+    """Both before anybody looked: the generation that is known tells which others are unseen."""
+    two.file("job/x.log.1", "past\n")
+    log = two.file("job/x.log", "one\n")
+    two.catch_up()
+    log.parent.rename(tmp_path / "other/job")
+    moved = tmp_path / "other/job/x.log"
+    append(moved, "two\n")
+    rotate(moved)
+    write(moved, "three\n")
+    rotate(moved)
+    write(moved, "four\n")
+    settle(two)
+
+    assert sorted(line.data for line in two.lines) == [b"four", b"one", b"three", b"two"]
+
+
+def test_a_log_that_is_written_and_rotated_while_its_directory_is_away_is_read_on(two: World, tmp_path: Path) -> None:
+    """It comes back as a generation of a log that is new, in another watched directory."""
+    log = two.file("job/x.log", LONG)
+    two.catch_up()
+    away = log.parent.rename(tmp_path / "away/job")
+    settle(two)
+    append(away / "x.log", "two\n")
+    rotate(away / "x.log")
+    write(away / "x.log", "three\n")
+    two.catch_up()
+    away.rename(tmp_path / "other/job")
+    settle(two)
+
+    assert [line.data for line in two.lines] == [*LONG.encode().splitlines(), b"two", b"three"]

@@ -27,7 +27,9 @@ MOVED, COPIED, NOWHERE = Whereabouts
 
 # One look for each row, in the order of the table.
 WALK = [
-    (Seen(known=False), Action.FRESH),
+    (Seen(known=False), Action.RECALL),
+    (Seen(known=False, recalled=True), Action.RESUMED),
+    (Seen(known=False, recalled=False), Action.FRESH),
     (Seen(same=True, size=Size.EQUAL, anchor=True), Action.IDLE),
     (Seen(same=True, size=Size.MORE, anchor=True), Action.READ_ON),
     (Seen(same=True, size=Size.EMPTY), Action.WAIT),
@@ -59,7 +61,7 @@ def test_a_search_is_never_asked_for_twice() -> None:
         (True, False), Size, (True, False), (True, False), Whereabouts, (True, False)
     ):
         seen = Seen(same=same, size=size, anchor=anchor, patient=patient, whereabouts=whereabouts, overlap=overlap)
-        assert decide(seen) not in {Action.SEARCH, Action.FRESH, Action.GONE}
+        assert decide(seen) not in {Action.SEARCH, Action.RECALL, Action.RESUMED, Action.FRESH, Action.GONE}
 
 
 @pytest.mark.parametrize(

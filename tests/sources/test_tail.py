@@ -197,7 +197,7 @@ def test_03_the_old_file_is_read_before_the_new_one_comes(world: World) -> None:
     assert world.catch_up() == [b"three"]
 
 
-def test_03_no_more_than_a_few_old_files_are_remembered(world: World) -> None:
+def test_03_no_more_than_a_few_old_files_are_followed(world: World) -> None:
     log = world.file("a.log", "0\n")
     for number in range(1, 30):
         world.catch_up()
@@ -210,7 +210,7 @@ def test_03_no_more_than_a_few_old_files_are_remembered(world: World) -> None:
     world.catch_up()
 
     assert [int(line.data) for line in world.lines] == list(range(30))
-    assert len(world.positions) <= 12
+    assert len(world.followed) <= 12
 
 
 def test_03_a_file_renamed_to_a_name_that_is_a_source_goes_on_under_it(world: World) -> None:
@@ -359,7 +359,7 @@ def test_04_a_predecessor_that_is_removed_unread_is_told(world: World) -> None:
 
     assert [problem.where for problem in world.problems] == ["watch/a.log"]
     assert "before it was read to its end" in world.problems[0].what
-    assert set(world.positions) == {"watch/a.log"}
+    assert world.followed == {"watch/a.log"}
 
 
 # --- 5, 6: truncation and replacement -------------------------------------------------------------------------------
@@ -579,7 +579,7 @@ def test_06_a_predecessor_that_is_removed_while_the_device_number_changes_is_gon
     append(log, "three\n")
 
     assert world.catch_up() == [b"three"]
-    assert set(world.positions) == {"watch/a.log"}
+    assert world.followed == {"watch/a.log"}
 
 
 def test_06_generations_that_end_alike_are_told_apart_under_another_device_number(world: World) -> None:
@@ -667,7 +667,7 @@ def test_08_a_file_deleted_and_made_again_is_read_from_its_start(world: World) -
     world.catch_up()
     log.unlink()
     world.catch_up()
-    assert world.positions == {}
+    assert world.followed == set()
     world.file("a.log", "one\ntwo\n")
 
     assert world.catch_up() == [b"one", b"two"]

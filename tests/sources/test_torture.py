@@ -1,4 +1,4 @@
-"""Writers that append, rotate, truncate and rewrite at random, and a reader that crashes at random.
+"""Writers that append, rotate, truncate, rewrite and move at random, and a reader that crashes at random.
 
 What is delivered is compared with what was written. Two losses are physically unavoidable and therefore not provoked:
 lines that were truncated away before anybody looked, and lines that a rewrite dropped before anybody looked. So the
@@ -17,9 +17,12 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+
+from borgwatch.sources.position import ANCHOR_SPAN
 
 from .world import LINGER, SETTLE, World
 
@@ -159,7 +162,72 @@ class History:
             new.rename(self.path)
 
 
-def torture(world: World, dice: random.Random, count: Script, date: Script, history: History) -> None:
+class Wanderer:
+    """A log whose directory is moved: to another name, into another watched directory, out of sight and back.
+
+    Its first line is longer than a proof, for a shorter log that grew out of sight cannot be told from a new one.
+    """
+
+    def __init__(self, world: World, dice: random.Random, truth: list[bytes]) -> None:
+        self.world, self.dice, self.truth = world, dice, truth
+        self.places = [root / name for root in (world.root, *world.others.values()) for name in ("here", "there")]
+        self.away = world.root.parent / "away"
+        self.directory = self.places[0]
+        self.directory.mkdir()
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a log."""
+        self.log = (self.directory / "wander.log").open("ab", buffering=0)
+        self.write(ANCHOR_SPAN)
+
+    def write(self, least: int = 0) -> None:
+        """Write a line, wherever the log may be."""
+        self.truth.append(f"wander {len(self.truth):06d} {'x' * (least + self.dice.randrange(120))}".encode())
+        self.log.write(self.truth[-1] + b"\n")
+
+    def rotate(self) -> None:
+        """Rename as logrotate does, wherever the log may be; the old file is closed."""
+        for count in range(40, 0, -1):
+            generation = self.directory / f"wander.log.{count}"
+            if generation.exists():
+                generation.rename(self.directory / f"wander.log.{count + 1}")
+        (self.directory / "wander.log").rename(self.directory / "wander.log.1")
+        self.log.close()
+        self.begin()
+
+    def move(self) -> None:
+        """Move the directory, perhaps out of sight."""
+        self.directory = self.directory.rename(self.dice.choice([self.away, *self.places]))
+
+    def copy_over(self) -> None:
+        """Move the directory as `mv` does between file systems: by a copy that keeps times of change.
+
+        What is added to the copy before anybody looked at it could not be told from a log of its own.
+        """
+        if self.directory == self.away:
+            return
+        self.world.catch_up()
+        self.log.close()
+        target = self.dice.choice([place for place in self.places if place != self.directory])
+        shutil.copytree(self.directory, target)
+        shutil.rmtree(self.directory)
+        self.directory = target
+        self.log = (self.directory / "wander.log").open("ab", buffering=0)
+        self.world.catch_up()
+
+    def come_home(self) -> None:
+        """End where all can be read."""
+        self.directory = self.directory.rename(self.places[0])
+
+    def close(self) -> None:
+        """End the script."""
+        self.log.close()
+
+
+def torture(
+    world: World, dice: random.Random, count: Script, date: Script, history: History, wanderer: Wanderer
+) -> None:
     """Let the writers write and the reader read and crash, then let it catch up."""
     chances: list[tuple[Callable[[], object], int]] = [
         (count.append, 10),
@@ -174,6 +242,10 @@ def torture(world: World, dice: random.Random, count: Script, date: Script, hist
         (date.copy_and_truncate, 2),
         (date.truncate, 2),
         (history.add, 8),
+        (wanderer.write, 8),
+        (wanderer.move, 4),
+        (wanderer.copy_over, 1),
+        (wanderer.rotate, 1),
         (world.look, 6),
         (lambda: world.look(budget=1), 3),
         (lambda: world.tree.read(budget=dice.choice([1, 1 << 20])), 3),
@@ -200,22 +272,27 @@ def torture(world: World, dice: random.Random, count: Script, date: Script, hist
             world.catch_up()
     count.finish_line()
     date.finish_line()
+    wanderer.come_home()
     world.catch_up()
     world.wait(2)
     world.catch_up()
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + 8))
-def test_nothing_is_lost_or_repeated_whatever_writers_and_crashes_do(world: World, seed: int) -> None:
+def test_nothing_is_lost_or_repeated_whatever_writers_and_crashes_do(tmp_path: Path, seed: int) -> None:
     """Lines delivered and committed are the lines written, each once."""
+    for name in ("watch", "other"):
+        (tmp_path / name).mkdir()
+    world = World(tmp_path / "watch", {"other": tmp_path / "other"})
     dice = random.Random(seed)  # noqa: S311 - dice, not keys
-    truths: dict[str, list[bytes]] = {name: [] for name in ("count.log", "date.log", "history.log")}
+    truths: dict[str, list[bytes]] = {name: [] for name in ("count.log", "date.log", "history.log", "wander.log")}
     with (
         closing(Script(world, dice, "count.log", truths["count.log"])) as count,
         closing(Script(world, dice, "date.log", truths["date.log"])) as date,
+        closing(Wanderer(world, dice, truths["wander.log"])) as wanderer,
     ):
-        torture(world, dice, count, date, History(world, dice, "history.log", truths["history.log"]))
+        torture(world, dice, count, date, History(world, dice, "history.log", truths["history.log"]), wanderer)
 
     for name, truth in truths.items():
-        delivered = Counter(line.data for line in world.lines if line.source == f"watch/{name}")
+        delivered = Counter(line.data for line in world.lines if line.source.endswith(f"/{name}"))
         assert delivered == Counter(truth)

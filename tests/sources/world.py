@@ -12,6 +12,7 @@ from borgwatch.model import Line, Position
 from borgwatch.sources.choice import PATTERNS, Wish
 from borgwatch.sources.docker import Containers, Pick
 from borgwatch.sources.problems import Problem
+from borgwatch.sources.states import is_lost
 from borgwatch.sources.tail import Batch, Tree
 
 BUDGET = 4 * 1024 * 1024
@@ -42,6 +43,11 @@ class World:
     def __post_init__(self) -> None:
         """Start the reader."""
         self.restart()
+
+    @property
+    def followed(self) -> set[str]:
+        """The keys of the positions of files that are there, as far as is known."""
+        return {key for key in self.positions if not is_lost(key)}
 
     def restart(self) -> None:
         """Drop the reader, whatever it was doing, and start one from what was committed."""
