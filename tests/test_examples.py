@@ -107,6 +107,14 @@ def test_the_custom_app_can_be_pasted_into_truenas() -> None:
     assert service["environment"]["NOTIFY_TRUENAS_API_URL"].startswith("wss://")
 
 
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_takes_the_image_that_was_built_here(path: Path) -> None:
+    """No registry has one of this name: whoever offered one would be given the key."""
+    service = resolved(path)["services"]["borgwatch"]
+    assert (service["image"], service["pull_policy"]) == ("borgwatch:latest", "never")
+    assert "docker build -t borgwatch ." in path.read_text()
+
+
 def test_every_example_is_listed_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     assert EXAMPLES
