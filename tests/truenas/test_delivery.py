@@ -440,6 +440,17 @@ async def test_an_alert_that_stays_after_its_removal_is_not_cleared() -> None:
         assert "alert.dismiss" in stub.calls
 
 
+async def test_an_older_alert_that_stays_beside_the_new_one_is_no_delivery() -> None:
+    """Whoever reads both under the bell cannot tell which of them holds."""
+    old = {"uuid": "u", "klass": "ScrubNotStarted", "key": KEY, "args": "text", "dismissed": False}
+    new = {"uuid": "v", "klass": "CloudBackupTaskFailed", "key": json.dumps(KEY), "args": {"name": FAILED.text}}
+    async with Stub({"alert.list": [new, old]}) as stub, session_at(stub.url) as session:
+        with pytest.raises(NotShown, match="older alert"):
+            await show(session, FAILED)
+
+        assert "alert.dismiss" in stub.calls
+
+
 async def test_an_alert_that_is_dismissed_at_this_very_moment_is_not_delivered() -> None:
     hidden: dict[str, Any] = {"uuid": "u", "klass": "CloudBackupTaskFailed", "key": json.dumps(KEY), "dismissed": True}
     hidden["args"] = {"id": KEY, "name": FAILED.text}
