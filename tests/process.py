@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -11,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from borgwatch.truenas.simulator import Simulator
 from tests.leaks import check_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,6 +23,20 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """An environment with nothing but what a process needs, and `settings`."""
     inherited = {name: os.environ[name] for name in ("PATH", "LANG", "COVERAGE_PROCESS_START") if name in os.environ}
     return {"PYTHONPATH": str(ROOT), "BORGWATCH_CONFIG": "", **inherited, **settings}
+
+
+def settings_for(nas: Simulator, directory: Path, **more: str) -> dict[str, str]:
+    """The settings of a borgwatch that tells a simulated TrueNAS, with its directories below one, and `more`."""
+    return {
+        "NOTIFY_TRUENAS_ENABLED": "true",
+        "NOTIFY_TRUENAS_API_URL": nas.url,
+        "NOTIFY_TRUENAS_API_KEY": nas.keys[0].key,
+        "NOTIFY_TRUENAS_VERIFY_SSL": "pin",
+        "BORGWATCH_WATCH": str(directory / "watch"),
+        "BORGWATCH_STATE": str(directory / "state"),
+        "BORGWATCH_RULES": str(directory / "rules"),
+        **more,
+    }
 
 
 @dataclass(frozen=True)
@@ -47,6 +63,15 @@ async def borgwatch(*arguments: str, settings: Mapping[str, str] | None = None, 
     if arguments[:1] != ("simulate",):
         check_text(out + err, f"the output of borgwatch {' '.join(arguments)}")
     return Finished(process.returncode or 0, out.decode(), err.decode())
+
+
+async def health_that_says(settings: Mapping[str, str], says: str) -> tuple[int, str]:
+    """Ask for the health until the answer begins with a pattern; a few times, for it follows with the next look."""
+    for _ in range(10):
+        done = await borgwatch("healthcheck", settings=settings)
+        if re.match(says, done.out):
+            break
+    return done.code, done.out
 
 
 class Running:

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from borgwatch.truenas.simulator import Simulator
-from tests.process import ROOT, borgwatch, running
+from tests.process import ROOT, borgwatch, running, settings_for
 
 RECORDINGS = ROOT / "tests" / "data" / "borg-logs" / "borg-1.4.5"
 
@@ -31,12 +31,7 @@ async def test_a_day_of_ten_jobs_is_a_line_a_run_and_fits_the_pane_of_truenas(tm
         log.parent.mkdir(parents=True)
         log.touch()
     async with Simulator() as nas:
-        settings = {
-            "NOTIFY_TRUENAS_ENABLED": "true", "NOTIFY_TRUENAS_API_URL": nas.url,
-            "NOTIFY_TRUENAS_API_KEY": nas.keys[0].key, "NOTIFY_TRUENAS_VERIFY_SSL": "pin",
-            "BORGWATCH_WATCH": str(tmp_path / "watch"), "BORGWATCH_STATE": str(tmp_path / "state"),
-            "BORGWATCH_RULES": str(tmp_path / "rules"), "BORGWATCH_EXPECT": "26h",
-        }  # fmt: skip
+        settings = settings_for(nas, tmp_path, BORGWATCH_EXPECT="26h")
         async with running(settings) as service:
             for number, log in enumerate(logs):
                 text = LOCKED if number == 3 else NIGHT

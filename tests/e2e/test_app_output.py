@@ -14,7 +14,7 @@ import pytest
 
 from borgwatch.truenas.simulator import App, Simulator
 from tests.e2e.test_kill import RULES, told
-from tests.process import ROOT, borgwatch, running
+from tests.process import ROOT, borgwatch, running, settings_for
 
 RECORDINGS = ROOT / "tests" / "data" / "borg-logs"
 LOCKED = (RECORDINGS / "borg-1.4.5" / "create-lock-timeout.stderr").read_bytes().splitlines()
@@ -39,16 +39,7 @@ def settings(nas: Simulator, tmp_path: Path) -> dict[str, str]:
     for name in ("watch", "rules"):
         (tmp_path / name).mkdir()
     (tmp_path / "borgwatch.yaml").write_text(CONFIG)
-    return {
-        "NOTIFY_TRUENAS_ENABLED": "true",
-        "NOTIFY_TRUENAS_API_URL": nas.url,
-        "NOTIFY_TRUENAS_API_KEY": nas.keys[0].key,
-        "NOTIFY_TRUENAS_VERIFY_SSL": "pin",
-        "BORGWATCH_CONFIG": str(tmp_path / "borgwatch.yaml"),
-        "BORGWATCH_WATCH": str(tmp_path / "watch"),
-        "BORGWATCH_STATE": str(tmp_path / "state"),
-        "BORGWATCH_RULES": str(tmp_path / "rules"),
-    }
+    return settings_for(nas, tmp_path, BORGWATCH_CONFIG=str(tmp_path / "borgwatch.yaml"))
 
 
 def write(nas: Simulator, app: App, lines: list[bytes]) -> None:

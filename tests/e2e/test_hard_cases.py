@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from borgwatch.truenas.simulator import Simulator
-from tests.process import ROOT, running
+from tests.process import ROOT, running, settings_for
 
 RECORDINGS = ROOT / "tests" / "data" / "borg-logs" / "borg-1.4.5"
 LOCKED = (RECORDINGS / "create-lock-timeout.stderr").read_bytes()
@@ -20,18 +20,6 @@ def log(tmp_path: Path) -> Path:
     path = tmp_path / "watch" / "nas" / "backup.log"
     path.parent.mkdir(parents=True)
     return path
-
-
-def settings_for(nas: Simulator, directory: Path) -> dict[str, str]:
-    return {
-        "NOTIFY_TRUENAS_ENABLED": "true",
-        "NOTIFY_TRUENAS_API_URL": nas.url,
-        "NOTIFY_TRUENAS_API_KEY": nas.keys[0].key,
-        "NOTIFY_TRUENAS_VERIFY_SSL": "pin",
-        "BORGWATCH_WATCH": str(directory / "watch"),
-        "BORGWATCH_STATE": str(directory / "state"),
-        "BORGWATCH_RULES": str(directory / "rules"),
-    }
 
 
 def append(log: Path, data: bytes) -> None:

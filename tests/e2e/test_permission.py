@@ -5,20 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tests.process import borgwatch, running
+from tests.process import health_that_says, running
 
 FAILED = b"2026-11-23 02:10:11,123 terminating with error status, rc 2\n"
 NO_OVERRIDE = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
 """Takes from root what lets root read everything (util-linux); others never had it."""
-
-
-async def health(settings: dict[str, str], condition: str) -> str:
-    """Ask until the answer is `condition`; a few times, for it follows with the next look."""
-    for _ in range(10):
-        done = await borgwatch("healthcheck", settings=settings)
-        if done.out.startswith(condition):
-            break
-    return done.out
 
 
 async def test_14_permission_that_is_granted_later_loses_nothing(tmp_path: Path) -> None:
@@ -39,13 +30,13 @@ async def test_14_permission_that_is_granted_later_loses_nothing(tmp_path: Path)
         await service.line_with("source.problem", "closed/borg.log", "permission denied")
         (watch / "open" / "borg.log").write_bytes(FAILED)
         await service.line_with("run.finished", "outcome=failure", "job=open")
-        said = await health(settings, "degraded")
+        _, said = await health_that_says(settings, "degraded")
         assert said.startswith("degraded: 1 source cannot be read: ")
         assert "closed/borg.log: permission denied" in said
 
         closed.chmod(0o644)
         await service.line_with("source.resolved", "closed/borg.log")
         await service.line_with("run.finished", "outcome=failure", "job=closed")
-        assert (await health(settings, "healthy")).startswith("healthy: ")
+        assert (await health_that_says(settings, "healthy: "))[1].startswith("healthy: ")
         for event in ("source.problem", "source.resolved"):
             assert sum(event in line for line in service.lines) == 1

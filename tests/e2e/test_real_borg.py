@@ -9,21 +9,9 @@ import pytest
 from borgwatch.journal.store import Journal
 from borgwatch.truenas.simulator import Simulator
 from tests.e2e.site import FILES, Site
-from tests.process import running
+from tests.process import running, settings_for
 
-
-def settings_for(nas: Simulator, directory: Path, **more: str) -> dict[str, str]:
-    return {
-        "NOTIFY_TRUENAS_ENABLED": "true",
-        "NOTIFY_TRUENAS_API_URL": nas.url,
-        "NOTIFY_TRUENAS_API_KEY": nas.keys[0].key,
-        "NOTIFY_TRUENAS_VERIFY_SSL": "pin",
-        "NOTIFY_EVENTS": "*.warning,*.failure,*.stalled",
-        "BORGWATCH_WATCH": str(directory / "watch"),
-        "BORGWATCH_STATE": str(directory / "state"),
-        "BORGWATCH_RULES": str(directory / "rules"),
-        **more,
-    }
+EVENTS = "*.warning,*.failure,*.stalled"
 
 
 def bell(nas: Simulator) -> dict[str, str]:
@@ -36,7 +24,7 @@ async def test_every_outcome_of_a_real_backup_shows_in_truenas(borg: str, tmp_pa
     """Good, missing path, repository gone, locked, killed, good again: the bell says each, and is empty in the end."""
     site = Site(tmp_path, options)
     await site.prepare(files=FILES, size=100)
-    async with Simulator() as nas, running(settings_for(nas, tmp_path)) as service:
+    async with Simulator() as nas, running(settings_for(nas, tmp_path, NOTIFY_EVENTS=EVENTS)) as service:
         assert await site.run() == 0
         await service.line_with("run.finished", "operation=compact", "outcome=success")
         assert bell(nas) == {}
@@ -84,7 +72,7 @@ async def test_damage_that_a_real_check_finds_shows_whatever_its_exit_code(
     """Borg ends with a mere warning (rc 1) where a check finds damage."""
     site = Site(tmp_path, options)
     await site.prepare()
-    async with Simulator() as nas, running(settings_for(nas, tmp_path)) as service:
+    async with Simulator() as nas, running(settings_for(nas, tmp_path, NOTIFY_EVENTS=EVENTS)) as service:
         assert await site.run() == 0
         assert await site.check() == 0
         await service.line_with("run.finished", "operation=verify", "outcome=success")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 from borgwatch.errors import SourceError
 from borgwatch.service.heartbeat import Beat, Condition, Heart, Link, TrueNASState, health, heartbeat_path, read_beat
 from borgwatch.truenas.simulator import Simulator
-from tests.process import borgwatch, running
+from tests.process import borgwatch, health_that_says, running, settings_for
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 CONNECTED = TrueNASState(Link.CONNECTED, "alert")
@@ -130,41 +129,26 @@ async def test_a_running_service_is_healthy_then_degraded_without_truenas_and_af
     (tmp_path / "watch").mkdir()
     (tmp_path / "run").mkdir()
     async with Simulator() as nas:
-        settings = {
-            "NOTIFY_TRUENAS_ENABLED": "true",
-            "NOTIFY_TRUENAS_API_URL": nas.url,
-            "NOTIFY_TRUENAS_API_KEY": nas.keys[0].key,
-            "NOTIFY_TRUENAS_VERIFY_SSL": "pin",
-            "BORGWATCH_WATCH": str(tmp_path / "watch"),
-            "BORGWATCH_STATE": str(tmp_path / "state"),
-            "BORGWATCH_RUN": str(tmp_path / "run"),
-            "BORGWATCH_POLL": "0.1s",
-        }
+        settings = settings_for(nas, tmp_path, BORGWATCH_RUN=str(tmp_path / "run"), BORGWATCH_POLL="0.1s")
         async with running(settings) as service:
             await service.line_with("truenas.ready")
-            assert await until(settings, "healthy") == (0, "healthy: connected to TrueNAS, alerts are read back\n")
+            assert await health_that_says(settings, "healthy: ") == (
+                0,
+                "healthy: connected to TrueNAS, alerts are read back\n",
+            )
             await nas.stop()
             await service.line_with("truenas.lost")
-            code, out = await until(settings, "degraded")
+            code, out = await health_that_says(settings, "degraded")
             assert (code, out.startswith("degraded: TrueNAS has been away for ")) == (0, True)
             nas.keys[0].revoked = True
             await nas.start()
             await service.line_with("truenas.failed", "LoginRefused")
-            assert (await until(settings, r"degraded: .* \(LoginRefused\)"))[0] == 0
+            assert (await health_that_says(settings, r"degraded: .* \(LoginRefused\)"))[0] == 0
             await service.end()
         done = await borgwatch("healthcheck", "--json", settings=settings)
         assert done.code == 1
         assert json.loads(done.out)["health"] == "unhealthy"
         assert list((tmp_path / "run").iterdir()) == []
-
-
-async def until(settings: dict[str, str], condition: str) -> tuple[int, str]:
-    """Ask until the answer begins with `condition`; a few times, for it follows with the next look."""
-    for _ in range(10):
-        done = await borgwatch("healthcheck", settings=settings)
-        if re.match(condition, done.out):
-            break
-    return done.code, done.out
 
 
 async def test_a_service_that_cannot_leave_a_sign_of_life_says_so_and_goes_on(tmp_path: Path) -> None:

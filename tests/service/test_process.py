@@ -25,7 +25,7 @@ from borgwatch.settings import Settings
 from borgwatch.truenas.errors import TrueNASError
 from borgwatch.truenas.session import Session
 from borgwatch.truenas.simulator import Simulator
-from tests.process import ROOT, borgwatch, environment
+from tests.process import ROOT, borgwatch, environment, settings_for
 
 LOCKED = (ROOT / "tests" / "data" / "borg-logs" / "borg-1.4.5" / "create-lock-timeout.stderr").read_bytes()
 
@@ -89,20 +89,8 @@ class Told(LogReport):
                 await self.changed.wait()
 
 
-def settings_for(nas: Simulator, directory: Path, **more: str) -> Settings:
-    return load(
-        {
-            "NOTIFY_TRUENAS_ENABLED": "true",
-            "NOTIFY_TRUENAS_API_URL": nas.url,
-            "NOTIFY_TRUENAS_API_KEY": nas.keys[0].key,
-            "NOTIFY_TRUENAS_VERIFY_SSL": "pin",
-            "BORGWATCH_WATCH": str(directory / "watch"),
-            "BORGWATCH_STATE": str(directory / "state"),
-            "BORGWATCH_RULES": str(directory / "rules"),
-            "BORGWATCH_POLL": "0.1s",
-            **more,
-        }
-    ).checked()
+def checked(nas: Simulator, directory: Path, **more: str) -> Settings:
+    return load(settings_for(nas, directory, BORGWATCH_POLL="0.1s", **more)).checked()
 
 
 @asynccontextmanager
@@ -161,7 +149,7 @@ async def test_a_step_that_breaks_is_told_and_tried_again(
 ) -> None:
     """The lines wait, and are told once."""
     told = Told()
-    async with at_work(settings_for(nas, tmp_path), told) as service:
+    async with at_work(checked(nas, tmp_path), told) as service:
         with monkeypatch.context() as broken:
             broken.setattr(getattr(service, part), call, breaks)
             log.write_bytes(LOCKED)
@@ -185,7 +173,7 @@ async def test_one_line_that_breaks_the_judging_does_not_keep_the_others_from_be
     monkeypatch.setattr(Matcher, "judge", judge)
     monkeypatch.setattr(Candidates, "starts", lambda *_: None)  # every line is judged
     told = Told()
-    async with at_work(settings_for(nas, tmp_path), told):
+    async with at_work(checked(nas, tmp_path), told):
         log.write_bytes(b"a line like no other\n" + LOCKED)
         await nas.changed(lambda nas: nas.alerts)
     assert ("pipeline.broken", "ZeroDivisionError: what now") in told.problems
@@ -194,7 +182,7 @@ async def test_one_line_that_breaks_the_judging_does_not_keep_the_others_from_be
 async def test_what_cannot_be_told_is_still_delivered(nas: Simulator, tmp_path: Path, log: Path) -> None:
     told = Told()
     told.fail_on = "step problem"
-    async with at_work(settings_for(nas, tmp_path), told):
+    async with at_work(checked(nas, tmp_path), told):
         log.write_bytes(LOCKED)
         await nas.changed(lambda nas: nas.alerts)
 
@@ -205,7 +193,7 @@ async def test_delivery_that_broke_is_begun_again_even_if_that_cannot_be_told(
     """A full disk behind the log at the moment when the connection drops must not end delivery for good."""
     monkeypatch.setattr(service_module, "_PAUSE_AFTER_BREAK", 0.05)
     told = Told()
-    async with at_work(settings_for(nas, tmp_path), told):
+    async with at_work(checked(nas, tmp_path), told):
         await told.until(lambda: told.sessions)
         told.fail_on = "lost problem"
         await nas.disconnect_all()
@@ -218,7 +206,7 @@ async def test_delivery_that_broke_is_begun_again_even_if_that_cannot_be_told(
 async def test_a_watched_directory_within_another_is_watched_once(nas: Simulator, tmp_path: Path, log: Path) -> None:
     told = Told()
     watch = f"{tmp_path / 'watch'},{log.parent},{tmp_path / 'watch'}"
-    async with at_work(settings_for(nas, tmp_path, BORGWATCH_WATCH=watch), told) as service:
+    async with at_work(checked(nas, tmp_path, BORGWATCH_WATCH=watch), told) as service:
         log.write_bytes(b'Creating archive at "/r::a"\nterminating with success status, rc 0\n')
         await told.until(lambda: service.pipeline.jobs)
     assert [what for event, what in told.problems if event == "config.problem"] == [
@@ -227,17 +215,15 @@ async def test_a_watched_directory_within_another_is_watched_once(nas: Simulator
 
 
 async def test_a_full_disk_behind_the_log_does_not_stop_the_service(nas: Simulator, tmp_path: Path, log: Path) -> None:
-    settings = {
-        "NOTIFY_TRUENAS_ENABLED": "true",
-        "NOTIFY_TRUENAS_API_URL": nas.url,
-        "NOTIFY_TRUENAS_API_KEY": nas.keys[0].key,
-        "NOTIFY_TRUENAS_VERIFY_SSL": "pin",
-        "BORGWATCH_WATCH": str(tmp_path / "watch"),
-        "BORGWATCH_STATE": str(tmp_path / "state"),
-    }
     with Path("/dev/full").open("wb") as full:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "borgwatch", "run", env=environment(settings), stdout=full, stderr=full
+            sys.executable,
+            "-m",
+            "borgwatch",
+            "run",
+            env=environment(settings_for(nas, tmp_path)),
+            stdout=full,
+            stderr=full,
         )
     try:
         await nas.changed(lambda nas: nas.connections == 1, 20)
@@ -261,7 +247,7 @@ async def test_a_reload_tries_truenas_again_at_once(nas: Simulator, tmp_path: Pa
     """After a refused login the next try would come a quarter of an hour later."""
     told = Told()
     nas.keys[0].revoked = True
-    async with at_work(settings_for(nas, tmp_path), told) as service:
+    async with at_work(checked(nas, tmp_path), told) as service:
         await told.until(lambda: told.refused)
         nas.keys[0].revoked = False
         service.reload()
@@ -278,7 +264,7 @@ rules: [{id: tape, match: {text|contains: tape is full}, emit: backup.failure}]
 async def test_changed_rule_files_are_read_again_without_being_asked(nas: Simulator, tmp_path: Path, log: Path) -> None:
     """The directory may come only later, as a mount does."""
     told = Told()
-    async with at_work(settings_for(nas, tmp_path, BORGWATCH_EXPECT="2d"), told) as service:
+    async with at_work(checked(nas, tmp_path, BORGWATCH_EXPECT="2d"), told) as service:
         (tmp_path / "rules").mkdir()
         (tmp_path / "rules" / "my.yaml").write_text(TAPE)
         await told.until(lambda: told.reloads)
@@ -299,7 +285,7 @@ async def test_broken_rules_leave_the_old_ones_in_place_and_are_told_with_each_c
     rules.parent.mkdir()
     rules.write_text(TAPE)
     told = Told()
-    async with at_work(settings_for(nas, tmp_path), told) as service:
+    async with at_work(checked(nas, tmp_path), told) as service:
         rules.write_text(TAPE + "rulez: []\n")
         await told.until(lambda: told.rejections)
         log.write_text("the tape is full\n")
@@ -319,7 +305,7 @@ async def test_a_rule_that_breaks_the_reload_does_not_end_the_watching(
     nas: Simulator, tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = Told()
-    async with at_work(settings_for(nas, tmp_path), told):
+    async with at_work(checked(nas, tmp_path), told):
         with monkeypatch.context() as broken:
             broken.setattr(rulebook_module, "load_rules", _nobody_thought_of_it)
             (tmp_path / "rules").mkdir()
