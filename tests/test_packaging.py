@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import venv
@@ -49,3 +50,14 @@ def test_the_installed_wheel_runs_without_development_packages(wheel: Path, tmp_
     assert borgwatch("--version").startswith("borgwatch ")
     assert "0 failed" in borgwatch("rules", "test")
     assert "4 of 4 nights confirmed" in borgwatch("demo", "--recorded")
+
+
+def test_an_environment_that_was_left_without_pip_is_made_anew(tmp_path: Path) -> None:
+    """Debian leaves one behind where python3-venv is missing, and says to install that and try again."""
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "run.txt").touch()
+    shutil.copy(ROOT / "bw", tmp_path)
+    venv.create(tmp_path / ".venv", with_pip=False)
+    subprocess.run([tmp_path / "bw", "--version"], capture_output=True, check=False)  # there is no borgwatch to run
+    subprocess.run([tmp_path / ".venv" / "bin" / "python", "-m", "pip", "--version"], check=True, capture_output=True)
+    assert (tmp_path / ".venv" / "run.txt").exists()
