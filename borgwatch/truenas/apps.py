@@ -105,12 +105,13 @@ async def find_containers(session: Session, app: str, service: str) -> Container
         raise LookupError(f"the app {app!r} is {state}: its output can be read while it runs")
     workloads = rows[0].get("active_workloads")
     details = workloads.get("container_details") if isinstance(workloads, dict) else None
-    found: dict[str, str] = {}
+    chosen: dict[str, tuple[bool, str]] = {}
     for detail in details if isinstance(details, list) else ():
         if isinstance(detail, dict) and isinstance(detail.get("id"), str):
             name = said(detail.get("service_name"), 100)
-            if name not in found or detail.get("state") == "running":
-                found[name] = detail["id"]
+            candidate = (detail.get("state") != "running", detail["id"])
+            chosen[name] = min(candidate, chosen.get(name, candidate))  # of several, the same at each look
+    found = {name: container for name, (_, container) in chosen.items()}
     if service and service not in found:
         raise LookupError(f"the app {app!r} has no service {service!r}; it has: {', '.join(sorted(found)) or 'none'}")
     return {service: found[service]} if service else found

@@ -13,10 +13,10 @@ import pytest
 from borgwatch.sources.app_log import Written
 from borgwatch.sources.app_output import AppOutput
 from borgwatch.truenas import apps as module
-from borgwatch.truenas.apps import AppListener, read_line
+from borgwatch.truenas.apps import AppListener, find_containers, read_line
 from borgwatch.truenas.client import Client
 from borgwatch.truenas.simulator import App, Key, Simulator
-from tests.truenas.world import NEW, SECRET, Witness, login_at, now, simulator
+from tests.truenas.world import NEW, SECRET, Witness, login_at, now, session_with, simulator
 
 START = datetime(2026, 11, 23, 1, 10, 11, tzinfo=UTC)
 RELEASES = [NEW, "26.0.0-BETA.3", "27-master"]
@@ -163,6 +163,17 @@ async def test_a_redeployed_app_is_found_by_its_name(nas: Simulator) -> None:
         nas.redeploy(app)
         expected += write(nas, app, range(10, 13))
         assert await one.until(7) == expected
+
+
+@pytest.mark.parametrize("ids", ["".join(order) for order in itertools.permutations("abc")])
+async def test_of_several_containers_of_a_service_one_that_runs_is_chosen_and_always_the_same(
+    nas: Simulator, ids: str
+) -> None:
+    app = nas.install_app("borg", "backup", "backup", "backup")
+    for container, name in zip(app.containers, ids, strict=True):
+        container.id, container.state = name, "exited" if name == "a" else "running"
+    async with session_with(nas) as session:
+        assert await find_containers(session, "borg", "backup") == {"backup": "b"}
 
 
 async def test_a_restart_of_truenas_goes_by(nas: Simulator) -> None:
