@@ -1,7 +1,8 @@
 """Takes alerts from the outbox to TrueNAS, and strikes them off only when they were read back, or mailed instead.
 
 Oldest change first, in batches; of each key only its newest state. An error that is the connection's ends the round,
-one that is the alert's own leaves the others their turn.
+one that is the alert's own leaves the others their turn. A batch that broke the connection goes last, in halves: should
+it be one alert that breaks it each time, that one is soon alone, and all others are through.
 """
 
 from __future__ import annotations
@@ -79,6 +80,8 @@ class Courier:
         self._not_before: dict[int, float] = {}
         self._wait_anyway: set[int] = set()  # what would do harm if it was tried again soon, in a new session too
         self._refused: set[int] = set()  # what this session has no right to do: rights are read at the login
+        self._batch = BATCH
+        self._broke: set[int] = set()  # what was under way when the connection broke
         self._mailed: dict[int, Mailed] = {}  # what went out and could not be written down, as where the disk is full
         self._look_for_lost = False
         self._shown: dict[str, str] = {}
@@ -161,10 +164,15 @@ class Courier:
         if any(item.seq in self._refused for item in due):
             await self._client.drop()
             return delay
-        for start in range(0, len(due), BATCH):
-            session = self._client.session_now
-            if session is None or not await self._carry(session, due[start : start + BATCH], len(due) - start, delay):
+        due.sort(key=lambda item: item.seq in self._broke)
+        for start in range(0, len(due), self._batch):
+            session, batch = self._client.session_now, due[start : start + self._batch]
+            if session is None:
                 return delay
+            if not await self._carry(session, batch, len(due) - start, delay):
+                self._batch, self._broke = max(1, len(batch) // 2), {item.seq for item in batch}
+                return delay
+        self._batch, self._broke = BATCH, set()
         return min((when - now for when in self._not_before.values()), default=None)
 
     async def _carry(self, session: Session, batch: list[Pending], queue: int, delay: float) -> bool:

@@ -458,6 +458,23 @@ async def test_a_loss_in_the_middle_of_a_round_loses_nothing(release: str, momen
         assert isinstance(site.witness.refusals[0][1], ConnectionLost)
 
 
+async def test_an_alert_that_breaks_the_connection_each_time_keeps_no_other_from_arriving() -> None:
+    async def create(stub: Stub, connection: ServerConnection, call: dict[str, Any]) -> None:
+        klass, arguments = call["params"]
+        if arguments["name"] == "poison 0":
+            await connection.close(1011)
+            return
+        entry = {"uuid": arguments["id"], "klass": klass, "key": json.dumps(arguments["id"]), "args": arguments}
+        stub.answers["alert.list"] = [*stub.answers["alert.list"], entry]
+        await stub.reply(connection, call, None)
+
+    async with Stub({"alert.oneshot_create": create}) as stub, _at_work(stub.url) as site:
+        site.put(_of(0, "poison"), *map(_of, range(1, 40)))
+        await site.until(lambda witness: len(witness.proofs) == 39)
+
+        assert [pending.alert for pending in site.outbox.pending()] == [_of(0, "poison")]
+
+
 async def test_what_was_put_in_while_truenas_was_away_arrives_on_its_return() -> None:
     nas = Simulator(NEW, rate_limit=None)
     await nas.start()
