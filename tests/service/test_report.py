@@ -18,6 +18,7 @@ from borgwatch.service.daily import Daily
 from borgwatch.service.report import LogReport
 from borgwatch.sources.problems import Problem
 from borgwatch.truenas.connection import Connection
+from borgwatch.truenas.delivery import Delivered, Mailed
 from borgwatch.truenas.errors import TrueNASError
 from borgwatch.truenas.session import Session
 
@@ -58,6 +59,22 @@ def test_a_run_that_failed_is_one_line_with_everything(out: io.StringIO) -> None
             f" started={local(ENDED - timedelta(seconds=842.4))} duration=842s rc=73 errors=1 rule=borg.lock-timeout"
             " alert=raise key=borgwatch:main:nas run=r1 reason='lock timeout'"
         )
+    ]
+
+
+def test_what_was_read_back_is_confirmed_and_a_mail_is_not(out: io.StringIO) -> None:
+    report = LogReport()
+    report.delivered(ALERT, Delivered(True, "CloudBackupTaskFailed", "u1"), 0.02)
+    report.delivered(replace(ALERT, raised=False, outcome="success"), Delivered(False), 0.01)
+    report.delivered(ALERT, Mailed(True, "TrueNAS 27 takes no alerts"), 1)
+    report.delivered(ALERT, Mailed(True, "TrueNAS 27 takes no alerts", told=False), 1)
+    assert lines(out) == [
+        "[info] alert.raised job=nas operation=backup outcome=failure key=borgwatch:main:nas confirmed=True took=0.02s"
+        " alert_class=CloudBackupTaskFailed",
+        "[info] alert.cleared job=nas operation=backup outcome=success key=borgwatch:main:nas confirmed=True took=0.01s",
+        "[warning] alert.mailed job=nas operation=backup outcome=failure key=borgwatch:main:nas confirmed=False"
+        " took=1.00s note='TrueNAS took the mail; whether it arrived cannot be read back'"
+        " reason='TrueNAS 27 takes no alerts'",
     ]
 
 
