@@ -2,7 +2,8 @@
 
 The time is RFC 3339 with its offset, levels are not padded (log viewers recognise them then), colour comes only on
 a terminal without `NO_COLOR`. Every value passes one processor that masks secrets and takes away control
-characters, tracebacks included; the lines of `websockets`, `watchdog` and others go the same way.
+characters, tracebacks included; the lines of `websockets`, `watchdog` and others go the same way. Spans (`timedelta`)
+and sizes (`Size`) have their unit in text, and are numbers of seconds and bytes in JSON.
 """
 
 from __future__ import annotations
@@ -26,12 +27,18 @@ with without("rich"):  # structlog would load it for tracebacks in colour, which
 
 from borgwatch.matching.templates import one_line
 from borgwatch.redact import redact
+from borgwatch.runs.events import human_bytes
+from borgwatch.spans import short_span
 
-__all__ = ["catch_strays", "configure", "get_logger", "span_text"]
+__all__ = ["Size", "catch_strays", "configure", "get_logger"]
 
 _MAX_VALUE = 300
 _MAX_TRACEBACK = 4000
 _FORMATS = ("text", "json", "logfmt")
+
+
+class Size(int):
+    """A number of bytes, as a value of a log line."""
 
 
 def get_logger() -> structlog.stdlib.BoundLogger:
@@ -44,7 +51,7 @@ def configure(log_format: str = "text", *, stream: TextIO | None = None, level: 
     """Send borgwatch's log lines, and the warnings of its libraries, to `stream` (standard output by default)."""
     out = cast("TextIO", _Unbreakable(stream or sys.stdout))
     structlog.configure(
-        processors=[*_COMMON, _renderer(log_format, out)],
+        processors=[*_common(log_format), _renderer(log_format, out)],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
@@ -52,7 +59,7 @@ def configure(log_format: str = "text", *, stream: TextIO | None = None, level: 
     handler = _Handler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[_name_foreign, *_COMMON],
+            foreign_pre_chain=[_name_foreign, *_common(log_format)],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(log_format, out)],
         )
     )
@@ -106,15 +113,6 @@ class _Unbreakable(io.TextIOBase):
         return self._stream.isatty()
 
 
-def span_text(span: timedelta) -> str:
-    """Write a span in the largest unit that fits: `26h`, `90s`, `3d`."""
-    seconds = round(span.total_seconds())
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f}{unit}"
-    return f"{seconds}s"
-
-
 def _timestamp(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     event["timestamp"] = datetime.now().astimezone().isoformat(timespec="seconds")
     return event
@@ -127,6 +125,21 @@ def _name_foreign(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         event["message"] = event["event"]
         event["event"] = f"library.{record.name}"
     return event
+
+
+def _measured(log_format: str) -> Processor:
+    """Write spans and sizes as people read them, or as numbers."""
+    is_for_people = log_format != "json"
+
+    def measured(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        for key, value in event.items():
+            if isinstance(value, timedelta):
+                event[key] = short_span(value) if is_for_people else round(value.total_seconds(), 3)
+            elif isinstance(value, Size):
+                event[key] = human_bytes(value).replace(" ", "") if is_for_people else int(value)
+        return event
+
+    return measured
 
 
 def _harmless(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -156,13 +169,15 @@ def _in_order(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return {**first, **event}
 
 
-_COMMON: tuple[Processor, ...] = (
-    structlog.stdlib.add_log_level,
-    _timestamp,
-    structlog.processors.format_exc_info,
-    _harmless,
-    _in_order,
-)
+def _common(log_format: str) -> tuple[Processor, ...]:
+    return (
+        structlog.stdlib.add_log_level,
+        _timestamp,
+        structlog.processors.format_exc_info,
+        _measured(log_format),
+        _harmless,
+        _in_order,
+    )
 
 
 def _renderer(log_format: str, stream: TextIO) -> Processor:

@@ -7,12 +7,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 import pytest
 import structlog
 
-from borgwatch.logs import configure, get_logger, span_text
+from borgwatch.logs import Size, configure, get_logger
 from borgwatch.redact import register_secret
 from tests.process import environment
 
@@ -159,10 +159,10 @@ def test_a_very_long_value_is_cut(stream: io.StringIO) -> None:
 
 def test_a_broken_value_does_not_break_the_line(stream: io.StringIO) -> None:
     configure("json", stream=stream)
-    get_logger().info("x", text=b"\xff\n", when=timedelta(seconds=1))
+    get_logger().info("x", text=b"\xff\n", when=time(1))
     line = json.loads(stream.getvalue())
 
-    assert (line["text"], line["when"]) == (r"b'\xff\n'", "0:00:01")
+    assert (line["text"], line["when"]) == (r"b'\xff\n'", "01:00:00")
 
 
 class _Terminal(io.StringIO):
@@ -200,18 +200,20 @@ def test_standard_output_is_the_default(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize(
-    ("span", "text"),
+    ("log_format", "says"),
     [
-        (timedelta(seconds=5), "5s"),
-        (timedelta(seconds=90), "90s"),
-        (timedelta(minutes=15), "15m"),
-        (timedelta(hours=26), "26h"),
-        (timedelta(days=3), "3d"),
-        (timedelta(0), "0s"),
+        ("text", "took=14m2s waits=0.04s size=2.48MB none=0B"),
+        ("logfmt", "took=14m2s waits=0.04s size=2.48MB none=0B"),
+        ("json", '"took": 842.4, "waits": 0.041, "size": 2480000, "none": 0'),
     ],
 )
-def test_a_span_is_said_in_the_largest_unit_that_fits(span: timedelta, text: str) -> None:
-    assert text == span_text(span)
+def test_spans_and_sizes_have_units_for_people_and_are_numbers_in_json(
+    stream: io.StringIO, log_format: str, says: str
+) -> None:
+    configure(log_format, stream=stream)
+    took, waits = timedelta(seconds=842.4), timedelta(seconds=0.0412345)
+    get_logger().info("x.y", took=took, waits=waits, size=Size(2_480_000), none=Size(0))
+    assert says in stream.getvalue()
 
 
 def test_of_a_long_traceback_the_end_is_told(stream: io.StringIO) -> None:

@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 import click
 
 from borgwatch.cli.status import read_status, say_delivery, say_rejected
-from borgwatch.cli.tables import heading, line, table
+from borgwatch.cli.tables import heading, line, table, verbatim
 from borgwatch.cli.views import print_view, span_option, view_settings
 from borgwatch.journal.lookback import Lookback, mark_reviewed
 from borgwatch.journal.notes import ReviewMark
 from borgwatch.matching.load import load_rules
 from borgwatch.settings import Settings
-from borgwatch.views.formats import safe, seconds, size, stamp
+from borgwatch.views.formats import safe, seconds, size, stamp, zone
 from borgwatch.views.review import USUAL, Group, Line, Outlier, Review, review
 from borgwatch.views.status import JobStatus
 
@@ -30,7 +30,9 @@ _FEW = 3
 
 @click.command("review")
 @click.option("--ack", is_flag=True, help="Note that all this has been seen: the next review begins here.")
-@click.option("--since", type=span_option, help="Look so far back, such as 7d, instead of to the last --ack.")
+@click.option(
+    "--since", type=span_option, metavar="SPAN", help="Look so far back, such as 7d, instead of to the last --ack."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (docs/review.md).")
 def command(ack: bool, since: timedelta | None, as_json: bool) -> int:
     """Say what is broken now, what happened since the last review, and what stands out.
@@ -77,7 +79,8 @@ def _own_rules(settings: Settings) -> list[str]:
 
 
 def _show(found: Review) -> None:
-    line(f"Review since {stamp(found.since) if found.since else 'the beginning'}", style="bold")
+    since = stamp(found.since) if found.since else "the beginning"
+    line(f"Review since {since}, times in {zone()}", style="bold")
     _show_broken(found)
     if found.happened:
         heading("What happened")
@@ -151,11 +154,11 @@ def _show_unclaimed(lines: tuple[Line, ...]) -> None:
     )
     _say_left_out(len(lines))
     line("To see what borgwatch makes of one:")
-    line(f"borgwatch explain -- {shlex.quote(safe(lines[0].sample))}", before="  ")
+    verbatim(f"borgwatch explain -- {shlex.quote(safe(lines[0].sample))}", before="  ")
     if match := next((safe(found.match) for found in lines if found.match), ""):
         line("To teach it, put a file such as own.yaml into BORGWATCH_RULES (README, Rules of your own):")
         for text in proposal(match):
-            line(text.lstrip(), before="  " + " " * (len(text) - len(text.lstrip())))
+            verbatim(text.lstrip(), before="  " + " " * (len(text) - len(text.lstrip())))
 
 
 def proposal(match: str) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ def command() -> None:
 # -- list -----------------------------------------------------------------------------------------------------------
 
 
-@command.command("list")
+@command.command("list", short_help="List all rules, and how often each spoke.")
 @_DIRECTORIES
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a rule.")
 def list_rules(directories: tuple[Path, ...], as_json: bool) -> int:
@@ -105,7 +105,7 @@ def _says(rule: Rule) -> str:
 # -- test -----------------------------------------------------------------------------------------------------------
 
 
-@command.command("test")
+@command.command("test", short_help="Run the samples of all rules.")
 @_DIRECTORIES
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a sample.")
 def test_rules(directories: tuple[Path, ...], as_json: bool) -> int:

@@ -13,7 +13,7 @@ from borgwatch import __version__
 from borgwatch.config import load
 from borgwatch.errors import ConfigError
 from borgwatch.journal.store import Journal
-from borgwatch.logs import catch_strays, configure, get_logger, span_text
+from borgwatch.logs import Size, catch_strays, configure, get_logger
 from borgwatch.matching.vocabulary import NEVER
 from borgwatch.model import Position
 from borgwatch.policy.deadman import Expectation, expected
@@ -24,6 +24,7 @@ from borgwatch.service.rights import needless_rights
 from borgwatch.service.rulebook import Rulebook
 from borgwatch.settings import Settings, state_is_watched
 from borgwatch.spans import write_span
+from borgwatch.views.formats import zone
 
 __all__ = ["command"]
 
@@ -46,7 +47,7 @@ async def _run(settings: Settings) -> None:
     rules = rulebook.rules
     log.info(
         "borgwatch.start", version=__version__, packs=",".join(pack.name for pack in rules.packs),
-        rules=len(rules.rules), uid=os.getuid(), tz=os.environ.get("TZ") or datetime.now().astimezone().tzname(),
+        rules=len(rules.rules), uid=os.getuid(), tz=zone(),
         state=str(settings.state),
     )  # fmt: skip
     for problem in settings.problems:
@@ -108,7 +109,7 @@ def _say_ready(settings: Settings, service: Service, positions: dict[str, Positi
         sources=len(sources),
         jobs=len({job for job, _ in service.pipeline.jobs}),
         watch=",".join(map(str, settings.watch)),
-        poll=span_text(settings.poll),
+        poll=write_span(settings.poll),
         notify=",".join(settings.events.patterns),
         expect=",".join(f"{row.job}:{row.operation}:{_within(row)}" for row in expect) or "off",
     )
@@ -122,10 +123,10 @@ def _say_source(service: Service, source: str, path: str, position: Position | N
         size = Path(path).stat().st_size
     except OSError:
         return  # gone again; if it is missed, the next look says so
-    behind = size - position.offset if position is not None and position.offset <= size else size
+    unread = size - position.offset if position is not None and position.offset <= size else size
     resume = "begin" if position is None or position.offset > size else "position"
     job = service.pipeline.judge.role_of(source).job
-    get_logger().info("source.open", job=job, path=path, resume=resume, behind=behind)
+    get_logger().info("source.open", job=job, path=path, resume=resume, unread=Size(unread))
 
 
 def _say_deadman(service: Service) -> None:

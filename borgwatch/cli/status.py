@@ -13,10 +13,17 @@ from borgwatch.journal.lookback import Lookback
 from borgwatch.journal.notes import DeliveryState, RejectedRules, RuleExpectations, ServiceState
 from borgwatch.settings import Settings
 from borgwatch.views import facts
-from borgwatch.views.formats import ago, seconds, stamp
+from borgwatch.views.formats import ago, seconds, stamp, zone
 from borgwatch.views.status import JobStatus, Status
 
 __all__ = ["command", "read_status", "say_delivery", "say_rejected"]
+
+_ALERTS = {
+    "none": "none",
+    "raised": "raised, read back",
+    "mailed": "mailed, not read back",
+    "waiting": "waiting for delivery",
+}
 
 
 @click.command("status")
@@ -43,11 +50,12 @@ def _show(found: Status) -> None:
     for job in found.jobs:
         _show_job(job, found)
     if not found.jobs:
-        line("no job has run yet")
+        line("no job has run yet; `borgwatch check` says which logs there are, and what stands in them")
     line(f"borgwatch: {_say_service(found)}")
-    line(f"delivery: {say_delivery(found.delivery)}; {found.waiting} waiting")
+    line(f"delivery: {say_delivery(found.delivery)}{'' if found.is_off else _say_queue(found.waiting)}")
     if found.rejected_rules is not None:
         line(f"rules: {say_rejected(found.rejected_rules)}")
+    line(f"as of {stamp(found.time)}, times in {zone()}")
 
 
 def _show_job(job: JobStatus, found: Status) -> None:
@@ -57,15 +65,15 @@ def _show_job(job: JobStatus, found: Status) -> None:
     took = f", {seconds(job.duration)}" if job.duration is not None else ""
     told = f": {job.message}" if job.message and job.last_outcome != "success" else ""
     line(f"{_when(job.last_run, found)}, {job.last_outcome or 'unknown'}{took}{told}", before="  last run      ")
-    line(_when(job.due, found) if job.due else "- (BORGWATCH_EXPECT)", before="  due           ")
-    shown = {
-        "none": "none",
-        "raised": f"raised, read back: {job.alert_key}",
-        "mailed": f"mailed, not read back: {job.alert_key}",
-        "waiting": f"waiting for delivery: {job.alert_key}",
-    }
+    line(_when(job.due, found) if job.due else "not awaited (BORGWATCH_EXPECT)", before="  due           ")
+    shown = _ALERTS[job.alert] if job.alert_raised or job.alert == "none" else "to be cleared, waiting for delivery"
+    key = f": {job.alert_key}" if job.alert != "none" else ""
     by = f" ({_say_rung(found.delivery)})" if found.delivery else ""
-    line(f"{shown[job.alert]}{by}", before="  alert         ")
+    line(f"{shown}{key}{by}", before="  alert         ")
+
+
+def _say_queue(waiting: int) -> str:
+    return f"; {waiting} alert{'' if waiting == 1 else 's'} waiting"
 
 
 def _say_rung(delivery: DeliveryState) -> str:

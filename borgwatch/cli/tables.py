@@ -17,7 +17,7 @@ from borgwatch.views.formats import safe
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["heading", "line", "table"]
+__all__ = ["heading", "line", "table", "verbatim"]
 
 _LEAST_LAST = 20
 _ABOUT = 4
@@ -37,7 +37,10 @@ def heading(text: str) -> None:
 
 
 def line(text: str, *, before: str = "", style: str | None = None) -> None:
-    """Print one line; `before` stands before it as it is. Its first word may give it a colour."""
+    """Print one line; `before` stands before it, and before what has to be wrapped as much space.
+
+    Its first word may give it a colour.
+    """
     plain = safe(text, 1000)
     if not _is_terminal():
         click.echo(before + plain)
@@ -45,7 +48,17 @@ def line(text: str, *, before: str = "", style: str | None = None) -> None:
     from rich.console import Console  # noqa: PLC0415 - only where it is needed: it takes its time
     from rich.text import Text  # noqa: PLC0415 - the same
 
-    Console(highlight=False).print(Text(before).append(plain, _style_of(plain) if style is None else style))
+    console = Console(highlight=False)
+    told = Text(plain, _style_of(plain) if style is None else style)
+    for part in told.wrap(console, max(console.width - len(before), _LEAST_LAST)):
+        part.rstrip()
+        console.print(Text(before) + part)
+        before = " " * len(before)
+
+
+def verbatim(text: str, *, before: str = "") -> None:
+    """Print one line that somebody will copy: no terminal is too narrow for it."""
+    click.echo(before + safe(text, 1000))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -67,7 +80,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         return
     drawn = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for column in columns:
-        drawn.add_column(column, no_wrap=column != columns[-1])
+        drawn.add_column(column, no_wrap=column != columns[-1], overflow="fold")
     for row in cells:
         drawn.add_row(*(Text(cell, _style_of(cell)) for cell in row))
     console.print(drawn)

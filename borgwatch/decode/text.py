@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["clean_text", "overwritten", "without_surrogates"]
+__all__ = ["ANSI", "clean_text", "overwritten", "without_surrogates"]
 
 _BOM = "\ufeff"
-# CSI sequences, OSC strings and two-character escapes (ECMA-48).
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+"""CSI sequences, OSC strings and two-character escapes (ECMA-48): colours, moves of the cursor, titles of windows."""
 _INVISIBLE = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127))
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -25,7 +25,7 @@ def clean_text(data: bytes) -> str:
     """
     text = data.decode("utf-8", errors="replace").removeprefix(_BOM)
     if "\x1b" in text:
-        text = _ANSI.sub("", text)
+        text = ANSI.sub("", text)
     if "\r" in text:
         text = next((part for part in reversed(text.split("\r")) if part.strip()), "")
     if not text.isprintable():

@@ -14,6 +14,7 @@ from borgwatch.model import Alert, Event
 from borgwatch.policy.deadman import Expectation
 
 __all__ = [
+    "OFF",
     "DailyMark",
     "DeliveryState",
     "Recorded",
@@ -24,6 +25,8 @@ __all__ = [
     "Standing",
     "last_words",
 ]
+
+OFF = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,11 @@ class DeliveryState:
     reason: str = ""
     release: str = ""
     user: str = ""
+
+    @property
+    def is_off(self) -> bool:
+        """Whether nobody is to be told of anything."""
+        return self.rung == OFF
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from borgwatch.decode.text import ANSI
 from borgwatch.model import FieldValue
 
 __all__ = ["FILTERS", "Named", "Template", "TemplateError", "one_line"]
@@ -31,10 +32,10 @@ _UNSAFE = re.compile(
 
 
 def one_line(text: str, limit: int = _MAX_VALUE) -> str:
-    """Make text from outside fit for one line: unsafe characters become a space, the rest is cut at `limit`."""
+    """Make text from outside fit for one line: ANSI sequences go, unsafe characters become a space; cut at `limit`."""
     safe = text[: limit * 2]
     if not safe.isprintable():  # which says more than is unsafe, and says it fast
-        safe = _UNSAFE.sub(" ", safe)
+        safe = _UNSAFE.sub(" ", ANSI.sub("", safe))
     safe = " ".join(safe.split()) if "  " in safe else safe.strip()
     return safe if len(safe) <= limit else f"{safe[: limit - 1]}…"
 

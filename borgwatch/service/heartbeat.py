@@ -21,7 +21,7 @@ import msgspec
 
 from borgwatch import __version__
 from borgwatch.errors import SourceError
-from borgwatch.logs import span_text
+from borgwatch.spans import short_span
 
 __all__ = [
     "Beat",
@@ -155,7 +155,7 @@ def with_state(verdict: Health, state: Path) -> Health:
 
 
 def _span(seconds: float) -> str:
-    return span_text(timedelta(seconds=max(0, round(seconds))))
+    return short_span(timedelta(seconds=max(0, round(seconds))))
 
 
 def heartbeat_path(directory: Path, state: Path) -> Path:

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Protocol
 
 from borgwatch.errors import JournalError
-from borgwatch.journal.notes import DeliveryState
+from borgwatch.journal.notes import OFF, DeliveryState
 from borgwatch.journal.store import Journal
 from borgwatch.matching.templates import one_line
 from borgwatch.model import Alert
@@ -27,8 +27,6 @@ from borgwatch.truenas.session import Session
 from borgwatch.truenas.trust import Certificate, PinVerdict
 
 __all__ = ["DeliveryMemory", "Told"]
-
-OFF = "off"
 
 
 class Told(Watcher, Receipts, Protocol):
@@ -48,8 +46,8 @@ class DeliveryMemory:
         """Note that there is no session yet, or that none is wanted."""
         now, known = self._now(), self._journal.note(DeliveryState)
         if not enabled:
-            self._note(known if known is not None and known.rung == OFF else DeliveryState(OFF, now))
-        elif known is None or known.rung == OFF:
+            self._note(known if known is not None and known.is_off else DeliveryState(OFF, now))
+        elif known is None or known.is_off:
             self._note(DeliveryState(Rung.NONE.value, now, now, "no session with TrueNAS yet"))
         else:
             self._note(replace(known, lost=known.lost or now))

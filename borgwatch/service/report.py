@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from borgwatch.logs import get_logger, span_text
-from borgwatch.model import Alert, Event, Outcome
+from borgwatch.logs import Size, get_logger
+from borgwatch.model import Alert, Event, FieldValue, Outcome
 from borgwatch.pipeline import Step
-from borgwatch.runs.events import human_seconds
 from borgwatch.service.courier import Receipts
 from borgwatch.service.daily import Daily
 from borgwatch.sources.problems import Problem
@@ -29,7 +28,10 @@ __all__ = ["LogReport", "Report"]
 
 _SAY_AGAIN_AFTER = 3600.0  # seconds after which a trouble that lasts is told once more
 _A_DAY = 86_400.0
-_FIELDS = ("archive", "files", "original_size", "deduplicated_size", "rc", "warnings", "errors", "failures")
+_FIELDS = ("archive", "files", "original_size", "deduplicated_size", "rc", "warnings", "errors")
+_OF_THE_PAST = ("failures", "recovered_after")
+_SIZES = frozenset({"original_size", "deduplicated_size"})
+_SPANS = frozenset({"duration", "recovered_after"})
 _FLAPS = 3
 """More sessions, or spans in which a log could not be read, than this in an hour are told as one trouble."""
 _MANY = 20
@@ -106,12 +108,13 @@ class LogReport:
     def _event(self, event: Event, intention: str, alert: Alert | None) -> None:
         """Tell one event: a run that finished once, with everything that is known of it; what else there is, apart."""
         write = self._log.warning if event.outcome in _TROUBLE else self._log.info
+        is_recovery = event.outcome == Outcome.RECOVERED  # beside the success, which says the rest
         shown: dict[str, object] = {"job": event.job, "operation": event.operation, "outcome": event.outcome}
-        if isinstance(duration := event.fields.get("duration"), int | float):
+        if isinstance(duration := event.fields.get("duration"), int | float) and not is_recovery:
             shown["started"] = _local(event.time - timedelta(seconds=duration))
-            shown["duration"] = human_seconds(duration)
-        shown |= {name: event.fields[name] for name in _FIELDS if name in event.fields}
-        shown |= {"rule": event.rule} if event.rule else {}
+        told = _OF_THE_PAST if is_recovery else ("duration", *_FIELDS, *_OF_THE_PAST)
+        shown |= {name: _measure(name, event.fields[name]) for name in told if name in event.fields}
+        shown |= {"rule": event.rule} if event.rule and not is_recovery else {}
         shown["alert"] = intention
         shown |= {"key": alert.key} if alert is not None else {}
         shown |= {"run": event.run} if event.run else {}
@@ -240,7 +243,7 @@ class LogReport:
         """Tell why there is no session."""
         if self._is_news("truenas.failed", str(error)):
             kind = type(error).__name__
-            self._log.error("truenas.failed", kind=kind, error=str(error), retry_in=_seconds(retry_in))
+            self._log.error("truenas.failed", kind=kind, error=str(error), retry_in=timedelta(seconds=retry_in))
 
     def pinned(self, verdict: PinVerdict, certificate: Certificate) -> None:
         """Tell which certificate is trusted from now on."""
@@ -262,15 +265,15 @@ class LogReport:
         fields = {"alert_class": proof.alert_class} if proof.raised else {}
         self._log.info(
             name, job=alert.job, operation=alert.operation, outcome=alert.outcome, key=alert.key,
-            confirmed=True, took=f"{took:.2f}s", **fields,
+            confirmed=True, took=timedelta(seconds=took), **fields,
         )  # fmt: skip
 
     def _mailed(self, alert: Alert, proof: Mailed, took: float) -> None:
         if proof.told:
             self._log.warning(
                 "alert.mailed", job=alert.job, operation=alert.operation, outcome=alert.outcome, key=alert.key,
-                confirmed=False, took=f"{took:.2f}s", note="TrueNAS took the mail; whether it arrived cannot be read"
-                " back", reason=proof.why,
+                confirmed=False, took=timedelta(seconds=took), reason=proof.why,
+                note="TrueNAS took the mail; whether it arrived cannot be read back",
             )  # fmt: skip
 
     def undelivered(self, alert: Alert, error: TrueNASError, queue: int, retry_in: float) -> None:
@@ -279,7 +282,8 @@ class LogReport:
             hopeless = error.verdict in (Verdict.USER, Verdict.UNSUPPORTED)
             self._log.error(
                 "delivery.failed", job=alert.job, key=alert.key, kind=type(error).__name__, confirmed=False,
-                error=str(error), queue=queue, retry_in=_seconds(retry_in), needs="you" if hopeless else "time",
+                error=str(error), queue=queue, retry_in=timedelta(seconds=retry_in),
+                needs="you" if hopeless else "time",
             )  # fmt: skip
 
     def _is_news(self, event: str, what: str, again_after: float = _SAY_AGAIN_AFTER) -> bool:
@@ -299,9 +303,12 @@ def _intention(alert: Alert | None, *, is_held: bool) -> str:
     return ("raise" if alert.renotify else "refresh") if alert.raised else "clear"
 
 
+def _measure(name: str, value: FieldValue) -> object:
+    """Give a figure its unit."""
+    if name in _SPANS and isinstance(value, int | float):
+        return timedelta(seconds=value)
+    return Size(value) if name in _SIZES and isinstance(value, int) else value
+
+
 def _local(time: datetime) -> str:
     return time.astimezone().isoformat(timespec="seconds")
-
-
-def _seconds(seconds: float) -> str:
-    return span_text(timedelta(seconds=seconds))

@@ -1,4 +1,4 @@
-"""How times, spans, sizes and words of logs are written for people, on a terminal and on the page alike. Pure.
+"""How times, spans, sizes and words of logs are written for people, on a terminal and on the page alike.
 
 Whatever comes from a log is masked and made harmless here (`safe`): no control character, no colour code and no
 mark that turns the direction of text is left.
@@ -6,13 +6,14 @@ mark that turns the direction of text is left.
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timedelta
 
 from borgwatch.matching.templates import one_line
 from borgwatch.redact import redact
 from borgwatch.runs.events import human_bytes, human_seconds, human_span
 
-__all__ = ["ago", "safe", "seconds", "size", "stamp"]
+__all__ = ["ago", "safe", "seconds", "size", "stamp", "zone"]
 
 _MOST = 300
 
@@ -30,6 +31,11 @@ def stamp(time: datetime | None) -> str:
     naive = local.replace(tzinfo=None)
     first, second = (naive.replace(fold=fold).astimezone().utcoffset() for fold in (0, 1))
     return f"{local:%Y-%m-%d %H:%M}" if first == second else local.isoformat(" ", "minutes")
+
+
+def zone() -> str:
+    """Name the zone that `stamp` writes times in: `Europe/Dublin`, or `CET` where no more is known."""
+    return safe(os.environ.get("TZ") or datetime.now().astimezone().tzname() or "local time")
 
 
 def ago(time: datetime, now: datetime) -> str:

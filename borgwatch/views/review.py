@@ -212,7 +212,7 @@ def _delivery_trouble(now: Status) -> Iterable[str]:
         job for job in now.jobs
         if job.alert == "waiting" and job.alert_time is not None and now.time - job.alert_time > _WAITS_LONG
     ]  # fmt: skip
-    if late and (delivery is None or delivery.rung != "off"):
+    if late and (delivery is None or not delivery.is_off):
         yield f"{_count(len(late), 'alert')} waiting for delivery: {_named([job.alert_key for job in late])}"
 
 

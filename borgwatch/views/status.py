@@ -6,7 +6,7 @@ The fields of `Status` are the documented JSON of `borgwatch status` (docs/revie
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from borgwatch.journal.notes import DeliveryState, RejectedRules, ServiceState, Standing
@@ -27,7 +27,8 @@ class JobStatus:
     """How one operation of a job stands: `ok`, `warning`, `failing`, `overdue`, or what its last outcome was.
 
     `due` is when the next success must have come, if one is waited for. `alert` is what TrueNAS shows: `none`,
-    `raised` (read back), `mailed`, or `waiting` (not delivered yet), with its text.
+    `raised` (read back), `mailed`, or `waiting` (not delivered yet), with its text. `alert_raised` says whether it is
+    to be shown; what waits may also be that it goes.
     """
 
     job: str
@@ -42,6 +43,7 @@ class JobStatus:
     failing_since: datetime | None = None
     due: datetime | None = None
     alert: str = "none"
+    alert_raised: bool = False
     alert_text: str = ""
     alert_key: str = ""
     alert_time: datetime | None = None
@@ -64,6 +66,11 @@ class Status:
     version: int = VERSION
 
     @property
+    def is_off(self) -> bool:
+        """Whether nobody is to be told of anything."""
+        return self.delivery is not None and self.delivery.is_off
+
+    @property
     def broken(self) -> tuple[JobStatus, ...]:
         """The jobs that somebody must see to."""
         return tuple(job for job in self.jobs if job.state in ("failing", "overdue"))
@@ -80,7 +87,11 @@ def status(
     now: datetime,
 ) -> Status:
     """Say how each operation of each job stands."""
-    by_place = {(standing.alert.job, standing.alert.operation): standing for standing in standings}
+    is_off = delivery is not None and delivery.is_off
+    by_place = {
+        (standing.alert.job, standing.alert.operation): standing
+        for standing in standings if standing.alert.raised or not (standing.done or is_off)
+    }  # fmt: skip
     places = sorted(jobs, key=lambda state: (state.job, state.operation))
     return Status(
         time=now,
@@ -104,26 +115,19 @@ def _job_status(
 ) -> JobStatus:
     due = expectation.due(state.last_success) if expectation is not None else None
     told = last if last is not None and last.run == state.run else None
-    alert = _alert_state(standing)
-    return JobStatus(
+    found = JobStatus(
         state.job, state.operation, _state(state, due, now), state.last_success, state.last_run, state.last_outcome,
         duration=told.duration if told else None,
         message=told.message if told else "",
-        failures=state.failures, failing_since=state.failing_since, due=due, alert=alert,
-        alert_text=standing.alert.text if standing and alert != "none" else "",
-        alert_key=standing.alert.key if standing else "",
-        alert_time=standing.alert.time if standing and alert != "none" else None,
+        failures=state.failures, failing_since=state.failing_since, due=due,
     )  # fmt: skip
-
-
-def _alert_state(standing: Standing | None) -> str:
     if standing is None:
-        return "none"
-    if not standing.done:
-        return "waiting"
-    if not standing.alert.raised:
-        return "none"
-    return "raised" if standing.shown else "mailed"
+        return found
+    alert, done = standing.alert, "raised" if standing.shown else "mailed"
+    return replace(
+        found, alert=done if standing.done else "waiting", alert_raised=alert.raised, alert_text=alert.text,
+        alert_key=alert.key, alert_time=alert.time,
+    )  # fmt: skip
 
 
 def _state(state: JobState, due: datetime | None, now: datetime) -> str:

@@ -13,8 +13,9 @@ from markupsafe import Markup, escape
 
 from borgwatch.journal.outlines import Outline
 from borgwatch.service.heartbeat import Link
-from borgwatch.views.formats import ago, safe, seconds, size, stamp
+from borgwatch.views.formats import ago, safe, seconds, size, stamp, zone
 from borgwatch.views.overview import Day, Overview, outcomes_of
+from borgwatch.views.status import JobStatus
 from borgwatch.web.drawing import CELL, Chart, cells, chart
 
 __all__ = ["page", "style"]
@@ -27,6 +28,7 @@ _ALERTS = {
     "raised": "shown under the bell, read back",
     "waiting": "not delivered yet",
     "mailed": "mailed; nobody can say whether it arrived",
+    "over": "over; that it is to go is not delivered yet",
 }
 _LINKS = {
     Link.OFF: "TrueNAS is not told.",
@@ -49,7 +51,7 @@ def _environment() -> Environment:
     environment.globals.update(
         safe=safe, stamp=stamp, ago=ago, seconds=seconds, size=size, iso=datetime.isoformat, calendar=_calendar,
         shape=lambda word: _SHAPES.get(word, "none"), days_text=_days_text, charts=_charts, open_table=_open_table,
-        alert_words=_ALERTS, cell=CELL, whole_dates=_whole_dates,
+        alert_words=_alert_words, cell=CELL, whole_dates=_whole_dates, zone=zone,
     )  # fmt: skip
     return environment
 
@@ -101,6 +103,11 @@ def _calendar(days: Sequence[Day]) -> Markup:
         if day.date.day == 1:
             drawn.append(f'<text x="{one.x + 1}" y="-3">{day.date:%b}</text>')
     return Markup("\n".join(drawn))  # noqa: S704 - nothing in it comes from outside: `Day.outcome` is one of ours
+
+
+def _alert_words(job: JobStatus) -> str:
+    """Say what became of the alert of a job."""
+    return _ALERTS[job.alert if job.alert_raised else "over"]
 
 
 def _whole_dates(text: str) -> Markup:

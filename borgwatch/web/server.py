@@ -123,7 +123,7 @@ class Server:
 
     def _verdict(self, is_well: Callable[[Condition], bool]) -> Response:
         health = with_state(self._judge(), self._state)
-        body = json.dumps({"condition": str(health.condition), "reason": health.reason}) + "\n"
+        body = json.dumps({"health": str(health.condition), "reason": health.reason}) + "\n"
         return Response(body, 200 if is_well(health.condition) else 503, media_type="application/json")
 
     async def _live(self) -> tuple[Live, float]:

@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from rich.cells import cell_len
 from borgwatch.journal.notes import DeliveryState, RuleExpectations, ServiceState
 from borgwatch.journal.store import Change, Journal
 from borgwatch.matching.suspicious import Unclaimed
-from borgwatch.model import Outcome
+from borgwatch.model import Alert, Level, Outcome
 from borgwatch.policy.deadman import Expectation
 from borgwatch.policy.jobs import JobState
 from tests.bench.history import make_year
@@ -27,7 +28,7 @@ from tests.process import borgwatch, environment, running
 from tests.views.test_review import run, told
 
 HOSTILE = "<script>alert(1)</script> \x1b[31mred\x1b[0m \x1b]0;title\x07 \u202egnp.exe [bold]x[/bold] 'q' $(reboot)"
-HARMLESS = "<script>alert(1)</script> [31mred [0m ]0;title gnp.exe [bold]x[/bold] 'q' $(reboot)"
+HARMLESS = "<script>alert(1)</script> red gnp.exe [bold]x[/bold] 'q' $(reboot)"
 COMMANDS = (("status",), ("history", "--since", "3000d"), ("review",))
 
 
@@ -61,10 +62,42 @@ async def test_the_history_is_a_table_of_runs(tmp_path: Path) -> None:
     done = await borgwatch("history", "--since", "3000d", settings=settings(tmp_path))
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines() == [
-        "when              job  operation  outcome  duration    size     added  rc  alert  message",
+        "when (UTC)        job  operation  outcome  duration    size     added  rc  alert  message",
         "2026-11-22 02:10  nas  backup     warning  10 minutes  1.00 TB  -      0   none   lock timeout",
         "2026-11-23 02:10  nas  backup     failure  10 minutes  1.00 TB  -      0   none   lock timeout",
     ]  # fmt: skip
+
+
+async def test_where_nothing_is_found_it_is_said_what_there_is(tmp_path: Path) -> None:
+    with closing(Journal.open(tmp_path)):
+        pass
+    said = (await borgwatch("history", "--job", "naas", settings=settings(tmp_path))).out
+    assert said == "nothing is known of a job 'naas'; no job has run yet\n"
+    said = (await borgwatch("status", settings=settings(tmp_path))).out
+    assert said.startswith("no job has run yet; `borgwatch check` says which logs there are")
+    write(tmp_path, "m")
+    said = (await borgwatch("history", "--job", "naas", settings=settings(tmp_path))).out
+    assert said == "nothing is known of a job 'naas' (did you mean 'nas'?); the jobs are nas\n"
+    said = (await borgwatch("history", "--job", "nas", "--since", "1s", settings=settings(tmp_path))).out
+    assert re.fullmatch(r"nothing has run since 20.* \(UTC\): --since looks further back\n", said)
+
+
+async def test_what_waits_is_told_as_an_alert_or_as_its_end(tmp_path: Path) -> None:
+    """Where nobody is to be told at all, nothing waits to be taken back."""
+    write(tmp_path, "m")
+    alert = Alert("borgwatch:main:nas", "nas", "backup", "failure", Level.ERROR, "m", True, "e", datetime.now(UTC))
+    for is_raised, rung, says in (
+        (True, "alert", "waiting for delivery: borgwatch:main:nas (delivery by alert since "),
+        (False, "alert", "to be cleared, waiting for delivery: borgwatch:main:nas (delivery by alert since "),
+        (True, "off", "waiting for delivery: borgwatch:main:nas (delivery is off since "),
+        (False, "off", "none (delivery is off since "),
+    ):
+        with closing(Journal.open(tmp_path)) as journal:
+            journal.commit(Change(alerts=[replace(alert, raised=is_raised)]))
+            journal.set_note(DeliveryState(rung, datetime.now(UTC)))
+        said = (await borgwatch("status", settings=settings(tmp_path))).out
+        assert f"\n  alert         {says}" in said
+        assert ("; 1 alert waiting\n" in said) is (rung == "alert")
 
 
 async def test_the_status_is_five_lines_a_job(year: Path) -> None:
@@ -77,17 +110,17 @@ async def test_the_status_is_five_lines_a_job(year: Path) -> None:
         "ok: host-4 backup",
         "  last success  2026-11-22 02:12 (ago)",
         "  last run      2026-11-22 02:12 (ago), success, 12 minutes 7 seconds",
-        "  due           - (ago)",
+        "  due           not awaited (ago)",
         "  alert         none (ago)",
     ]
-    assert len(lines) == 5 * 20 + 2
+    assert len(lines) == 5 * 20 + 3
 
 
 async def test_the_review_ends_with_a_verdict_and_begins_anew_after_ack(tmp_path: Path) -> None:
     write(tmp_path, "disk 3 is hot")
     done = await borgwatch("review", "--ack", settings=settings(tmp_path))
     assert (done.code, done.err) == (1, "")
-    assert done.out.startswith("Review since the beginning\n")
+    assert done.out.startswith("Review since the beginning, times in UTC\n")
     for part in (
         "Broken now",
         "What happened", "1 failure", "Failures and missing runs", "Warnings",
@@ -159,13 +192,19 @@ async def test_on_a_terminal_only_our_own_colours_come_and_words_are_no_markup(t
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
 async def test_on_a_narrow_terminal_every_word_is_readable(tmp_path: Path, columns: int) -> None:
-    """A table that does not fit is written row by row: no cell is cut to a letter, no line is broken by force."""
-    write(tmp_path, "the lock cannot be had")
+    """A table that does not fit is written row by row: no cell is cut to a letter, no line is broken by force.
+
+    What is to be copied is written as it is: the terminal wraps it, and what is copied is whole.
+    """
+    path = "/mnt/" + "long/" * 12 + "index"
+    write(tmp_path, f"{path}: the lock cannot be had")
     for command in COMMANDS:
         out = await on_terminal(*command, state=tmp_path, more={"COLUMNS": str(columns), "NO_COLOR": "1"})
         lines = re.sub(r"\x1b\[[\d;]*m", "", out).splitlines()
-        assert max(map(len, lines)) <= columns
+        too_long = [line for line in lines if len(line) > columns]
+        assert [line for line in too_long if "emit: " not in line and "borgwatch explain -- " not in line] == []
         assert "…" not in out
+        assert path in re.sub(r"\s+", "", " ".join(lines))
         assert "the lock cannot be had" in re.sub(r"\s+", " ", " ".join(lines))
         assert "2026-11-23 02:10" in re.sub(r"\s+", " ", " ".join(lines))
 

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from borgwatch.runs.events import human_bytes
 from borgwatch.truenas.simulator import Simulator
 from tests.process import ROOT, borgwatch, running, settings_for
 
@@ -73,7 +74,8 @@ async def test_the_start_says_what_is_in_force(tmp_path: Path) -> None:
     assert " packs=borg," in start
     assert " tz=Europe/Dublin state=" in start
     assert off.startswith("[warning] truenas.off")
-    assert source == f"[info] source.open job=nas path={log} resume=begin behind={len(NIGHT)}"
+    size = human_bytes(len(NIGHT)).replace(" ", "")
+    assert source == f"[info] source.open job=nas path={log} resume=begin unread={size}"
     assert ready == (
         f"[info] ready sources=1 jobs=1 watch={tmp_path / 'watch'} poll=2s notify=*.failure,*.error,*.missed,*.stalled"
         " expect=*:backup:26h"

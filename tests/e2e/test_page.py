@@ -46,7 +46,7 @@ async def test_the_page_and_the_metrics_show_what_the_process_sees(settings: dic
         metrics = await asyncio.to_thread(get, port, "/metrics")
         assert 'borgwatch_events_total{event="backup.failure"} 1.0' in metrics
         assert 'borgwatch_consecutive_failures{backup_job="nas",operation="backup"} 1.0' in metrics
-        assert json.loads(await asyncio.to_thread(get, port, "/healthz"))["condition"] in ("healthy", "degraded")
+        assert json.loads(await asyncio.to_thread(get, port, "/healthz"))["health"] in ("healthy", "degraded")
         assert await service.end() == 0
 
 

@@ -35,7 +35,7 @@ GOOD = Beat(NOW, 1000.0, 2.0, "", CONNECTED, NOW - timedelta(hours=2), 0)
         (replace(GOOD, truenas=TrueNASState(Link.OFF)), Condition.HEALTHY, "watching and logging"),
         (replace(GOOD, wrong="the journal cannot be written"), Condition.UNHEALTHY, "the journal cannot be written"),
         (replace(GOOD, truenas=AWAY, wrong="broken"), Condition.UNHEALTHY, "broken"),
-        (replace(GOOD, monotonic=1000.0 - 67), Condition.UNHEALTHY, "stuck: no sign of life for 67s"),
+        (replace(GOOD, monotonic=1000.0 - 67), Condition.UNHEALTHY, "stuck: no sign of life for 1m7s"),
         (replace(GOOD, monotonic=1000.0 - 65), Condition.HEALTHY, ""),
         (replace(GOOD, monotonic=1000.0 - 65, poll=0.1), Condition.UNHEALTHY, "stuck"),
         (replace(GOOD, monotonic=1000.0 - 600, poll=300.0), Condition.HEALTHY, ""),
