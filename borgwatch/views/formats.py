@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 from borgwatch.matching.templates import one_line
 from borgwatch.redact import redact
-from borgwatch.runs.events import human_bytes, human_seconds, human_span
+from borgwatch.runs.events import human_bytes, human_span
+from borgwatch.spans import short_span
 
 __all__ = ["ago", "safe", "seconds", "size", "stamp", "zone"]
 
@@ -45,10 +46,8 @@ def ago(time: datetime, now: datetime) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Write a duration: short ones in seconds, long ones in their two largest units."""
-    if value is None:
-        return "-"
-    return human_seconds(value) if value < 600 else human_span(timedelta(seconds=value))  # noqa: PLR2004 - ten minutes
+    """Write a duration in its two largest units: `42s`, `14m2s`, `4h`."""
+    return short_span(timedelta(seconds=value)) if value is not None else "-"
 
 
 def size(value: float | None) -> str:

@@ -17,7 +17,7 @@ from borgwatch.model import Outcome
 from borgwatch.service.live import Live, SourceState
 from borgwatch.views.facts import Facts, Place, read_facts
 from borgwatch.views.history import Row, history
-from borgwatch.views.review import review
+from borgwatch.views.review import Review, review
 from borgwatch.views.status import JobStatus
 
 __all__ = ["DAYS", "DRAWN", "MANY", "Day", "JobView", "Overview", "outcomes_of", "overview", "read_overview"]
@@ -62,10 +62,14 @@ class JobView:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Everything that the page shows at a moment; of what is more than `MANY`, the first ones and how many more."""
+    """Everything that the page shows at a moment; of what is more than `MANY`, the first ones and how many more.
+
+    `verdict` and `troubles` (of delivery) are those of the review of a week.
+    """
 
     time: datetime
     verdict: str
+    troubles: tuple[str, ...]
     facts: Facts
     live: Live
     jobs: tuple[JobView, ...]
@@ -90,10 +94,11 @@ def read_overview(past: Lookback, live: Live, now: datetime) -> Overview:
     summed = review(facts.status, week, past.events_since(week), recent, unclaimed, live.own_rules, facts.hits)
     since = ended[_ROWS - 1].time if len(ended) >= _ROWS else begin
     told = [found for found in past.events_since(since) if found.event.outcome != Outcome.RECOVERED]
-    return overview(summed.verdict, facts, live, ended, history(past.runs(since), told, facts.standings, _ROWS).rows)
+    rows = history(past.runs(since), told, facts.standings, _ROWS).rows
+    return overview(summed, facts, live, ended, rows)
 
 
-def overview(verdict: str, facts: Facts, live: Live, ended: Iterable[Outline], newest: Sequence[Row]) -> Overview:
+def overview(summed: Review, facts: Facts, live: Live, ended: Iterable[Outline], newest: Sequence[Row]) -> Overview:
     """Put the page together; `ended` is what ended of late, newest first, `newest` the last rows, oldest first."""
     by_place: dict[Place, list[Outline]] = {}
     for outline in ended:
@@ -106,7 +111,7 @@ def overview(verdict: str, facts: Facts, live: Live, ended: Iterable[Outline], n
     behind = sorted(live.sources, key=lambda source: (-source.unread, source.job, source.source))
     alerts = tuple(job for job in jobs if job.alert != "none")
     return Overview(
-        now, verdict, facts, live,
+        now, summed.verdict, summed.delivery, facts, live,
         jobs=tuple(_view(job, by_place.get((job.job, job.operation), []), days) for job in jobs[:MANY]),
         more_jobs=max(0, len(jobs) - MANY),
         recent=tuple(reversed(newest)),

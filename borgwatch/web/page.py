@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 
 from borgwatch.journal.outlines import Outline
 from borgwatch.service.heartbeat import Link
+from borgwatch.service.live import SourceState
 from borgwatch.views.formats import ago, safe, seconds, size, stamp, zone
 from borgwatch.views.overview import Day, Overview, outcomes_of
 from borgwatch.views.status import JobStatus
@@ -28,7 +29,7 @@ _ALERTS = {
     "raised": "shown under the bell, read back",
     "waiting": "not delivered yet",
     "mailed": "mailed; nobody can say whether it arrived",
-    "over": "over; that it is to go is not delivered yet",
+    "over": "to be cleared; not delivered yet",
 }
 _LINKS = {
     Link.OFF: "TrueNAS is not told.",
@@ -40,7 +41,7 @@ _CHARTS: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("Size", "original_size", size),
 )
 _NUMBER = Markup(' class="number"')
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:[+-]\d\d:\d\d|Z)?", re.ASCII)
 
 
 @cache
@@ -51,7 +52,7 @@ def _environment() -> Environment:
     environment.globals.update(
         safe=safe, stamp=stamp, ago=ago, seconds=seconds, size=size, iso=datetime.isoformat, calendar=_calendar,
         shape=lambda word: _SHAPES.get(word, "none"), days_text=_days_text, charts=_charts, open_table=_open_table,
-        alert_words=_alert_words, cell=CELL, whole_dates=_whole_dates, zone=zone,
+        alert_words=_alert_words, cell=CELL, message=_message, behind=_behind, zone=zone,
     )  # fmt: skip
     return environment
 
@@ -59,16 +60,18 @@ def _environment() -> Environment:
 def page(shown: Overview, notices: Sequence[str] = ()) -> str:
     """Write the page; `notices` say why it is not of the present, if it is not."""
     word = shown.verdict.partition(":")[0]
+    verdict, _, summary = safe(shown.verdict, 1000).rpartition(". ")
     live = shown.live
     rung = live.truenas.rung if live.truenas.link is Link.CONNECTED else ""
     told = {"alert": "Alerts are delivered and read back.", "mail": "Alerts go out as mails.", "": ""}
+    delivery = _LINKS.get(live.truenas.link) or told.get(rung, "Nothing can be delivered.")
     return (
         _environment()
         .get_template("page.html.j2")
         .render(
-            page=shown, notices=notices, word=word, verdict=safe(shown.verdict, 1000),
+            page=shown, notices=notices, word=word, verdict=f"{verdict}.", summary=summary,
             service=f"The service is {live.health.condition}: {safe(live.health.reason)}.",
-            delivery=_LINKS.get(live.truenas.link) or told.get(rung, "Nothing can be delivered."),
+            delivery=delivery if not shown.troubles else "",
         )
     )  # fmt: skip
 
@@ -80,13 +83,19 @@ def style() -> bytes:
 
 
 def _open_table(name: str, columns: Iterable[str]) -> Markup:
-    """Open a table in a frame that scrolls by itself, and can be reached by keyboard; `#` marks columns of numbers."""
+    """Open a table in a frame that scrolls by itself, and can be reached by keyboard; `#` marks columns of numbers.
+
+    The roles say what the elements are anyway: a phone shows rows as blocks, and browsers then forget it.
+    """
     heads = Markup("").join(
-        Markup('<th scope="col"{}>{}</th>').format(_NUMBER if column.startswith("#") else "", column.lstrip("#"))
+        Markup('<th role="columnheader" scope="col"{}>{}</th>').format(
+            _NUMBER if column.startswith("#") else "", column.lstrip("#")
+        )
         for column in columns
     )
     return Markup(
-        '<div class="scroll" role="region" aria-label="{}" tabindex="0"><table><thead><tr>{}</tr></thead><tbody>'
+        '<div class="scroll" role="region" aria-label="{}" tabindex="0"><table role="table"><thead role="rowgroup">'
+        '<tr role="row">{}</tr></thead><tbody role="rowgroup">'
     ).format(name, heads)
 
 
@@ -110,9 +119,14 @@ def _alert_words(job: JobStatus) -> str:
     return _ALERTS[job.alert if job.alert_raised else "over"]
 
 
-def _whole_dates(text: str) -> Markup:
-    """Escape text, and let no line end within a time."""
-    return Markup(_MOMENT.sub(r'<span class="nowrap">\g<0></span>', str(escape(text))))  # noqa: S704 - escaped right here
+def _message(text: str) -> Markup:
+    """Escape a text from anywhere, and let no line end within a time."""
+    harmless = str(escape(safe(text)))
+    return Markup(_MOMENT.sub(r'<span class="nowrap">\g<0></span>', harmless))  # noqa: S704 - escaped right here
+
+
+def _behind(source: SourceState, now: datetime) -> str:
+    return seconds((now - source.behind).total_seconds()) if source.behind is not None else "no"
 
 
 def _days_text(days: Sequence[Day]) -> str:

@@ -62,9 +62,9 @@ async def test_the_history_is_a_table_of_runs(tmp_path: Path) -> None:
     done = await borgwatch("history", "--since", "3000d", settings=settings(tmp_path))
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines() == [
-        "when (UTC)        job  operation  outcome  duration    size     added  rc  alert  message",
-        "2026-11-22 02:10  nas  backup     warning  10 minutes  1.00 TB  -      0   none   lock timeout",
-        "2026-11-23 02:10  nas  backup     failure  10 minutes  1.00 TB  -      0   none   lock timeout",
+        "when (UTC)        job  operation  outcome  duration  size     added  rc  alert  message",
+        "2026-11-22 02:10  nas  backup     warning  10m       1.00 TB  -      0   none   lock timeout",
+        "2026-11-23 02:10  nas  backup     failure  10m       1.00 TB  -      0   none   lock timeout",
     ]  # fmt: skip
 
 
@@ -109,7 +109,7 @@ async def test_the_status_is_five_lines_a_job(year: Path) -> None:
     assert [re.sub(ago, "(ago)", line) for line in lines[start : start + 5]] == [
         "ok: host-4 backup",
         "  last success  2026-11-22 02:12 (ago)",
-        "  last run      2026-11-22 02:12 (ago), success, 12 minutes 7 seconds",
+        "  last run      2026-11-22 02:12 (ago), success, 12m7s",
         "  due           not awaited (ago)",
         "  alert         none (ago)",
     ]

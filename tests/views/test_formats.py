@@ -45,4 +45,4 @@ def test_what_is_not_known_is_a_dash() -> None:
 def test_spans_are_said_in_their_two_largest_units() -> None:
     assert ago(NOW - timedelta(hours=51, minutes=5), NOW) == "2 days 3 hours ago"
     assert ago(NOW + timedelta(minutes=82), NOW) == "in 1 hour 22 minutes"
-    assert [seconds(95), seconds(842), size(2_360_000_000)] == ["95s", "14 minutes 2 seconds", "2.36 GB"]
+    assert [seconds(95), seconds(842), size(2_360_000_000)] == ["1m35s", "14m2s", "2.36 GB"]

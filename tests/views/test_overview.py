@@ -17,6 +17,7 @@ from borgwatch.service.heartbeat import Condition, Health, Link, TrueNASState
 from borgwatch.service.live import Live, SourceState
 from borgwatch.views.facts import read_facts
 from borgwatch.views.overview import DAYS, MANY, Overview, overview, read_overview
+from borgwatch.views.review import review
 from tests.views.test_review import NOW, run, told
 
 
@@ -28,7 +29,8 @@ def live(sources: int = 0) -> Live:
 def shown(*states: JobState, ended: tuple[Outline, ...] = (), now: datetime = NOW, sources: int = 0) -> Overview:
     with closing(Journal(":memory:")) as journal:
         journal.commit(Change(jobs=states))
-        return overview("", read_facts(journal, (), now), live(sources), ended, [])
+        facts = read_facts(journal, (), now)
+        return overview(review(facts.status, now, [], {}, [], (), {}), facts, live(sources), ended, [])
 
 
 def test_of_very_many_jobs_and_sources_the_first_are_shown_and_how_many_more() -> None:

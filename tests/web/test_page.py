@@ -126,6 +126,12 @@ async def test_hostile_text_from_a_log_is_text(state: Path) -> None:
 async def test_a_phone_needs_no_sideways_scrolling(state: Path) -> None:
     async with serving(state) as url, browsing(url, viewport={"width": 320, "height": 700}, is_mobile=True) as page:
         assert await page.evaluate("document.documentElement.scrollWidth") <= 320
+        rows = page.locator("section[aria-labelledby=runs]").get_by_role("row")
+        assert await rows.count() == 21  # blocks to the eye, and a table to a screen reader
+        for mark in await rows.locator(".mark").all():
+            box = await mark.bounding_box()
+            assert box is not None
+            assert box["x"] + box["width"] <= 320
 
 
 async def test_the_page_is_dark_where_that_is_preferred(state: Path) -> None:
@@ -149,9 +155,21 @@ async def test_all_that_can_be_used_is_reached_by_keyboard(state: Path) -> None:
         assert await page.locator("details[open]").count() == 1
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_axe_finds_no_violation(scheme: str, state: Path) -> None:
-    async with serving(state) as url, browsing(url, color_scheme=scheme, bypass_csp=True) as page:
+async def test_every_part_is_a_step_away_by_keyboard(state: Path) -> None:
+    """Also where there are a hundred jobs before it."""
+    async with serving(state) as url, browsing(url) as page:
+        for presses, part in ((3, "alerts"), (4, "runs"), (5, "sources")):
+            await page.goto(url)
+            for _ in range(presses):
+                await page.keyboard.press("Tab")
+            await page.keyboard.press("Enter")
+            assert await page.evaluate("document.activeElement.id") == part
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360)])
+async def test_axe_finds_no_violation(scheme: str, width: int, state: Path) -> None:
+    window = {"width": width, "height": 800}
+    async with serving(state) as url, browsing(url, color_scheme=scheme, viewport=window, bypass_csp=True) as page:
         found = await Axe().run(page)
         assert found.violations_count == 0, found.generate_report()
 
