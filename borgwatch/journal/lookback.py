@@ -107,9 +107,10 @@ class Lookback:
         """What ended since a time, runs and what was told without one, the newest first; at most so many of each."""
         begin = time_text(since)
         query = "SELECT name, job, time, event FROM events WHERE time >= ? ORDER BY time DESC LIMIT ?"
-        told = self._read(query, begin, limit)
         with _telling_damage("outline"):
-            events = [outline for row in told if (outline := outline_of_event(*row)) is not None]
+            events = [
+                outline for row in self._each(query, begin, limit) if (outline := outline_of_event(*row)) is not None
+            ]
         found = [*self._outlines("ended >= ?", begin, limit), *events]
         return sorted(found, key=lambda outline: outline.time, reverse=True)
 
@@ -121,7 +122,7 @@ class Lookback:
         columns = "id, job, operation, outcome, started, ended, run"
         query = f"SELECT {columns} FROM runs WHERE {where} ORDER BY ended DESC LIMIT ?"  # noqa: S608 - fixed texts
         with _telling_damage("run"):
-            return [outline_of_run(*row) for row in self._read(query, *values)]
+            return [outline_of_run(*row) for row in self._each(query, *values)]
 
     def events_since(self, since: datetime, job: str | None = None) -> list[Recorded]:
         """The events since a time, oldest first."""
@@ -197,8 +198,12 @@ class Lookback:
     # -- inside ---
 
     def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        return list(self._each(query, *values))
+
+    def _each(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
+        """Read row by row: of thousands, none need to be held as the journal has them."""
         try:
-            return self._database.execute(query, values).fetchall()
+            yield from self._database.execute(query, values)
         except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite quotes damaged names as they are
             raise JournalError(f"the journal cannot be read: {reason_of(error)}") from error
 

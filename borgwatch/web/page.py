@@ -106,7 +106,7 @@ def _calendar(days: Sequence[Day]) -> Markup:
         day = one.day
         runs = f" ({day.runs} runs)" if day.runs > 1 else ""
         drawn.append(
-            f'<use href="#s-{day.outcome or "none"}" x="{one.x + 1}" y="{one.y + 1}" width="10" height="10">'
+            f'<use href="#s-{day.outcome or "none"}" x="{one.x + 1}" y="{one.y + 1}">'
             f"<title>{day.date}: {day.outcome or 'nothing ran'}{runs}</title></use>"
         )
         if day.date.day == 1:
