@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import click
 
 from borgwatch.cli.tables import line, table
-from borgwatch.cli.views import now, print_view, span_option, view_settings
+from borgwatch.cli.views import now, print_view, sound_settings, span_option
 from borgwatch.journal.lookback import Lookback
 from borgwatch.views.formats import seconds, size, stamp, zone
 from borgwatch.views.history import History, Row, history
@@ -30,7 +30,7 @@ _BEGINNING = datetime(1970, 1, 2).astimezone()
 def command(job: str | None, since: timedelta, limit: int, as_json: bool) -> None:
     """List the runs, oldest first, and those that did not come; also beside a running service."""
     begin = max(now() - since, _BEGINNING)
-    with closing(Lookback.open(view_settings().state)) as past:
+    with closing(Lookback.open(sound_settings().state)) as past:
         found = history(past.runs(begin, job, limit + 1), past.events_since(begin, job), past.standings(), limit)
         names = sorted({name for name, _ in past.jobs()})
     if as_json:

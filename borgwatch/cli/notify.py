@@ -8,7 +8,8 @@ import time
 
 import click
 
-from borgwatch.cli.output import journal_or_memory, print_json, say_error, sound_settings
+from borgwatch.cli.output import journal_or_memory, print_json, say_error
+from borgwatch.cli.views import sound_settings
 from borgwatch.errors import ConfigError
 from borgwatch.model import Alert, Level
 from borgwatch.policy.alerts import alert_key

@@ -1,15 +1,13 @@
-"""What commands share: settings that must be sound, a journal that may be missing, lines of JSON."""
+"""What commands share: a journal that may be missing, lines of JSON, errors."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from borgwatch.config import load
 from borgwatch.errors import JournalError
 from borgwatch.journal.store import Journal
 from borgwatch.matching.templates import one_line
@@ -17,12 +15,7 @@ from borgwatch.model import Event
 from borgwatch.redact import redact
 from borgwatch.settings import Settings
 
-__all__ = ["event_json", "journal_or_memory", "print_json", "say_error", "sound_settings"]
-
-
-def sound_settings() -> Settings:
-    """Read the settings; raises `ConfigError` if anything is wrong with them."""
-    return load(os.environ).checked()
+__all__ = ["event_json", "journal_or_memory", "print_json", "say_error"]
 
 
 def journal_or_memory(settings: Settings) -> tuple[Journal, bool]:

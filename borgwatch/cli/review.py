@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime, timedelta
 
@@ -11,7 +12,7 @@ import click
 
 from borgwatch.cli.status import read_status, say_delivery, say_rejected
 from borgwatch.cli.tables import heading, line, table, verbatim
-from borgwatch.cli.views import print_view, span_option, view_settings
+from borgwatch.cli.views import print_view, sound_settings, span_option
 from borgwatch.journal.lookback import Lookback, mark_reviewed
 from borgwatch.journal.notes import ReviewMark
 from borgwatch.matching.load import load_rules
@@ -39,7 +40,7 @@ def command(ack: bool, since: timedelta | None, as_json: bool) -> int:
 
     Exits 1 if a job, the delivery or a rule file is broken. Also beside a running service.
     """
-    settings = view_settings()
+    settings = sound_settings()
     if ack and since is not None:
         raise click.UsageError("--ack notes that all since the last review was seen: it does not go with --since")
     with closing(Lookback.open(settings.state)) as past:
@@ -92,19 +93,20 @@ def _show(found: Review) -> None:
     if found.outliers:
         heading(f"Unlike the {USUAL} runs before")
         table(("when", "job", "operation", "what", "value", "usual"), map(_outlier, found.outliers[-_MANY:]))
+        _say_left_out(len(found.outliers))
     if found.dead_rules:
         heading("Rules of yours that do not speak (any more)")
         for rule in found.dead_rules:
-            line(f"{rule}", before="  ")
+            line(rule, before="  ")
     if found.status.rejected_rules is not None:
         heading("Rule files that are wrong and not in force")
         line(say_rejected(found.status.rejected_rules), before="  ")
     heading("Delivery")
-    line(f"{say_delivery(found.status.delivery)}", before="  ")
+    line(say_delivery(found.status.delivery), before="  ")
     if found.mailed:
         line(f"{found.mailed} could only be mailed: nobody can tell whether they arrived", before="  ")
     for trouble in found.delivery:
-        line(f"{trouble}", before="  ")
+        line(trouble, before="  ")
     click.echo()
     line(found.verdict)
 
@@ -125,8 +127,7 @@ def _broken(job: JobStatus) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _outcomes(outcomes: object) -> str:
-    counts = dict(outcomes) if isinstance(outcomes, dict) else {}
+def _outcomes(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items(), key=lambda item: -item[1]))
 
 

@@ -80,7 +80,8 @@ def _how_often(rule: Rule, hits: Mapping[str, RuleHits] | None) -> str:
     found = hits.get(rule.id)
     if found is None:
         return "never"
-    return f"{found.count} times, last {found.last.astimezone().isoformat(timespec='seconds')}"
+    times = "1 time" if found.count == 1 else f"{found.count} times"
+    return f"{times}, last {found.last.astimezone().isoformat(timespec='seconds')}"
 
 
 def _rule_json(rule: Rule, hits: Mapping[str, RuleHits] | None, remark: Remark | None) -> dict[str, object]:

@@ -8,9 +8,9 @@ from datetime import datetime
 import click
 
 from borgwatch.cli.tables import line
-from borgwatch.cli.views import now, print_view, view_settings
+from borgwatch.cli.views import now, print_view, sound_settings
 from borgwatch.journal.lookback import Lookback
-from borgwatch.journal.notes import DeliveryState, RejectedRules, RuleExpectations, ServiceState
+from borgwatch.journal.notes import DeliveryState, RejectedRules, RuleExpectations
 from borgwatch.settings import Settings
 from borgwatch.views import facts
 from borgwatch.views.formats import ago, seconds, stamp, zone
@@ -23,6 +23,7 @@ _ALERTS = {
     "raised": "raised, read back",
     "mailed": "mailed, not read back",
     "waiting": "waiting for delivery",
+    "over": "to be cleared, waiting for delivery",
 }
 
 
@@ -30,7 +31,7 @@ _ALERTS = {
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (docs/review.md).")
 def command(as_json: bool) -> int:
     """Say how each job stands; exits 1 if one is broken or overdue. Also beside a running service."""
-    settings = view_settings()
+    settings = sound_settings()
     with closing(Lookback.open(settings.state)) as past:
         found = read_status(past, settings)
     if as_json:
@@ -66,7 +67,7 @@ def _show_job(job: JobStatus, found: Status) -> None:
     told = f": {job.message}" if job.message and job.last_outcome != "success" else ""
     line(f"{_when(job.last_run, found)}, {job.last_outcome or 'unknown'}{took}{told}", before="  last run      ")
     line(_when(job.due, found) if job.due else "not awaited (BORGWATCH_EXPECT)", before="  due           ")
-    shown = _ALERTS[job.alert] if job.alert_raised or job.alert == "none" else "to be cleared, waiting for delivery"
+    shown = _ALERTS[job.alert if job.alert_raised or job.alert == "none" else "over"]
     key = f": {job.alert_key}" if job.alert != "none" else ""
     by = f" ({_say_rung(found.delivery)})" if found.delivery else ""
     line(f"{shown}{key}{by}", before="  alert         ")
@@ -86,7 +87,7 @@ def _when(time: datetime | None, found: Status) -> str:
 
 
 def _say_service(found: Status) -> str:
-    service: ServiceState | None = found.service
+    service = found.service
     if service is None:
         return "has not run yet"
     if service.stopped is not None:

@@ -16,10 +16,10 @@ from borgwatch.redact import redact
 from borgwatch.settings import Settings
 from borgwatch.spans import parse_span
 
-__all__ = ["now", "print_view", "span_option", "view_settings"]
+__all__ = ["now", "print_view", "sound_settings", "span_option"]
 
 
-def view_settings() -> Settings:
+def sound_settings() -> Settings:
     """Read the settings; raises `ConfigError` if anything is wrong with them."""
     return load(os.environ).checked()
 

@@ -101,7 +101,7 @@ def measure(facts: Facts, live: Live) -> Samples:
         "borgwatch_delivery_rung": _one_of(_RUNGS, rung),
         "borgwatch_truenas_connected": _one(live.truenas.link is Link.CONNECTED),
         "borgwatch_queue_alerts": _one(len(waiting)),
-        "borgwatch_queue_oldest_age_seconds": _one(max(0.0, *((now - time).total_seconds() for time in waiting), 0.0)),
+        "borgwatch_queue_oldest_age_seconds": _one(max([0.0, *((now - time).total_seconds() for time in waiting)])),
         "borgwatch_sources": _one(len(live.sources)),
         "borgwatch_source_unread_bytes": [((job,), unread) for job, unread, _ in lags[:MANY]],
         "borgwatch_source_lag_seconds": [((job,), lag) for job, _, lag in lags[:MANY]],

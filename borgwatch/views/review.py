@@ -19,7 +19,7 @@ from borgwatch.matching.suspicious import RuleHits, Unclaimed, telling_part
 from borgwatch.model import Event, Outcome
 from borgwatch.views.formats import stamp
 from borgwatch.views.history import VERSION
-from borgwatch.views.status import JobStatus, Status
+from borgwatch.views.status import TROUBLE, JobStatus, Status
 
 __all__ = ["USUAL", "Group", "Happened", "Line", "Outlier", "Review", "outliers", "review"]
 
@@ -30,7 +30,6 @@ _USUAL_TOO = 2
 _NAMED = 10
 _WAITS_LONG = timedelta(minutes=10)
 _DEAD_AFTER = timedelta(days=180)
-_TROUBLE = frozenset({Outcome.FAILURE, Outcome.STALLED, Outcome.MISSED})
 _LOOKS = (("kind of warning", "kinds of warning"), ("unclaimed line",), ("outlier",))
 _DIGITS = re.compile(r"\d+")
 _UNUSUAL: Mapping[str, tuple[float, float]] = {
@@ -134,7 +133,7 @@ def review(
     return Review(
         since=since, status=now_status, broken=broken,
         happened=_happened(ended),
-        troubles=_groups(event for event in told if event.outcome in _TROUBLE),
+        troubles=_groups(event for event in told if event.outcome in TROUBLE),
         warnings=warnings, unclaimed=lines, outliers=found,
         dead_rules=tuple(rule for rule in own_rules if _is_dead(hits.get(rule), now_status.time)),
         delivery=delivery, mailed=sum(found.delivery == "mailed" for found in events),
@@ -225,7 +224,7 @@ def _verdict(
 ) -> str:
     """Say the whole in one line: what is broken, else what deserves a look, else that all is well."""
     runs = sum(event.outcome != Outcome.MISSED for event in events)
-    failed = sum(event.outcome in _TROUBLE for event in events)
+    failed = sum(event.outcome in TROUBLE for event in events)
     when = f"since {stamp(since)}" if since is not None else "in all"
     past = f"{_count(runs, 'run')} {when}, {failed} failed or missing"
     parts = [f"broken now: {_named([f'{job.job} {job.operation}' for job in now.broken])}"] if now.broken else []

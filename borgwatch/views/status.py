@@ -15,11 +15,12 @@ from borgwatch.policy.deadman import Expectation, expected
 from borgwatch.policy.jobs import JobState
 from borgwatch.views.history import VERSION, Row
 
-__all__ = ["JobStatus", "Status", "status"]
+__all__ = ["TROUBLE", "JobStatus", "Status", "status"]
 
 _UNSEEN_AFTER = timedelta(hours=3)
 """The service notes each hour that it works."""
-_TROUBLE = frozenset({Outcome.FAILURE, Outcome.STALLED, Outcome.MISSED})
+TROUBLE = frozenset({Outcome.FAILURE, Outcome.STALLED, Outcome.MISSED})
+"""Outcomes that somebody must see to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ def _job_status(
 
 
 def _state(state: JobState, due: datetime | None, now: datetime) -> str:
-    if state.last_outcome in _TROUBLE:
+    if state.last_outcome in TROUBLE:
         return "failing"
     if due is not None and now > due:
         return "overdue"

@@ -64,6 +64,9 @@ class Server:
     hears, in the service's loop, of what nobody thought of while an answer was made.
     """
 
+    _home: asyncio.AbstractEventLoop
+    _lock: asyncio.Lock
+
     def __init__(
         self,
         host: str,
