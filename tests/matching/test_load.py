@@ -150,6 +150,22 @@ def test_one_fault_is_told_once() -> None:
     assert problems(HEAD + rule("    weight: x\n")) == ["mine.yaml:7:13: weight must be a whole number, not 'x'"]
 
 
+@pytest.mark.parametrize(
+    ("match", "told"),
+    [
+        ("{any: 5}", "5:18: any must be a list, not '5'"),
+        ("{text|zzz|re: x}", f"5:26: unknown modifier 'zzz' in 'text|zzz|re' (known: {MODIFIERS})"),
+    ],
+)
+def test_what_follows_from_a_fault_is_no_fault_of_its_own(match: str, told: str) -> None:
+    assert problems(HEAD + rule(match=match)) == [f"mine.yaml:{told}"]
+
+
+def test_an_empty_text_can_be_asked_for() -> None:
+    """As the whole of a field; as a part of one it would match every line."""
+    assert problems(HEAD + rule(match="{path: ''}")) == []
+
+
 def test_all_faults_of_a_file_are_told_at_once() -> None:
     text = (
         "schema: 3\npack: mine\nextra: 1\nrules:\n"
