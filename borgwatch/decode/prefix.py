@@ -10,12 +10,15 @@
     <30>1 2026-11-23T05:03:10.164Z nas borg 4711 - - Creating archive       syslog, RFC 5424
     [borg] 05:03:10 Creating archive                          a name in brackets; a clock without a date
     1795410190.164 Creating archive                           seconds since the epoch
+    Mon 2026-11-23 05:03:10 UTC nas borg[4711]: Creating archive            journalctl -o short-full
+    time="2026-11-23T05:03:10Z" level=info msg="Creating archive" channel=stderr       supercronic, logfmt
 
 What stands behind is read by the same rules whatever stood before it.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -51,6 +54,7 @@ _TIMES = tuple(
     re.compile(pattern)
     for pattern in (
         rf"\[?(?P<year>\d{{4}})[-/.](?P<number>\d\d)[-/.](?P<day>\d\d)[T ]{_CLOCK}(?: ?{_ZONE})?{_END}",
+        rf"[MTWFS][a-z]{{2}} (?P<year>\d{{4}})-(?P<number>\d\d)-(?P<day>\d\d) {_CLOCK} {_NAMED_ZONE}{_END}",
         rf"\[?{_DAY}{_MONTH} {{1,2}}(?P<day>\d{{1,2}}) {_CLOCK}{_HALF} (?:{_NAMED_ZONE} )?(?P<year>\d{{4}}){_END}",
         rf"\[?{_DAY}(?P<day>\d{{1,2}}) {_MONTH} (?P<year>\d{{4}}) {_CLOCK}{_HALF}(?: {_NAMED_ZONE})?{_END}",
         rf"\[?{_MONTH} {{1,2}}(?P<day>\d{{1,2}}) {_CLOCK}{_END}",
@@ -69,6 +73,9 @@ _ANOTHER_LANGUAGE = re.compile(
 )
 _IN_BRACKETS = re.compile(r"\[(?P<name>[A-Za-z][\w./@-]{0,79})\]:?[ \t]")
 _PYTHON = re.compile(r"(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL):(?P<logger>[\w.-]{1,80}):")
+_LOGFMT = re.compile(
+    r'(?:time="?(?P<time>[^" ]{1,40})"? )?level="?(?P<level>\w{1,10})"? msg=(?P<said>"(?:[^"\\]|\\.)*")(?: |$)'
+)
 _PRIORITY = re.compile(r"<\d{1,3}>(?:1 )?")
 # What may stand between a time and the text. `- ` is not taken off where `create --dry-run --list` writes it: before
 # the name of a file and nothing else.
@@ -114,7 +121,7 @@ def split_prefix(text: str, before: datetime) -> Prefix | None:
     if (outer := _COMPOSE.match(text) or _PRIORITY.match(text)) is not None:
         found = Prefix(text[outer.end() :])
     for _ in range(_MAX_PREFIXES):
-        step = _step(found, before)
+        step = _out_of_logfmt(found) if found.rest[:1] in ("t", "l") else _step(found, before)
         if step is None:
             break
         found = step
@@ -145,6 +152,24 @@ def _step(found: Prefix, before: datetime) -> Prefix | None:
     return None
 
 
+def _out_of_logfmt(found: Prefix) -> Prefix | None:
+    """Take the message out of a line of fields; what Go escapes and JSON does not know stays as it is."""
+    match = _LOGFMT.match(found.rest)
+    if match is None:
+        return None
+    try:
+        said = str(json.loads(match["said"]))
+    except ValueError:
+        said = match["said"][1:-1]
+    level = LEVELS.get(match["level"].upper(), found.level)
+    try:
+        time = datetime.fromisoformat(match["time"] or "")
+    except ValueError:
+        return replace(found, rest=said, level=level)
+    zoned = time.tzinfo is not None
+    return replace(found, rest=said, level=level, time=time if zoned else _local(time), zoned=zoned)
+
+
 def _behind_time(found: Prefix) -> Prefix:
     """Take off what stands between a time and the text."""
     told = _level(_program(found))
@@ -168,6 +193,14 @@ def _level(found: Prefix) -> Prefix:
     return found
 
 
+def _local(time: datetime) -> datetime | None:
+    """Read a time without its zone as local; None for one that no calendar has."""
+    try:
+        return time.astimezone()
+    except (ValueError, OverflowError):
+        return None
+
+
 def _time(match: re.Match[str], before: datetime) -> datetime | None:
     parts = match.groupdict()
     month = int(parts["number"]) if "number" in parts else _MONTHS[parts["month"]]
@@ -181,7 +214,7 @@ def _time(match: re.Match[str], before: datetime) -> datetime | None:
         time = datetime(year, month, int(parts["day"]), hour, int(parts["minute"]), int(parts["second"]), micro, zone)
         if not parts.get("year") and time.astimezone() > before + timedelta(days=1):
             time = time.replace(year=year - 1)
-        return time if zone is not None else time.astimezone()
+        return time if zone is not None else _local(time)
     except (ValueError, OverflowError):
         return None
 

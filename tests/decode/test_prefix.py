@@ -44,6 +44,8 @@ PREFIXES: list[tuple[str, datetime, bool, Level | None, str]] = [
     ("2026-11-23T05:03:10.164123456Z stderr F ", FIVE.replace(microsecond=164123, tzinfo=UTC), True, None, ""),
     ("<30>1 2026-11-23T05:03:10.164Z nas borg 4711 - - ", FIVE.replace(microsecond=164000, tzinfo=UTC), True, None,
      "borg"),
+    ("Mon 2026-11-23 05:03:10 UTC nas borg[4711]: ", FIVE.replace(tzinfo=UTC), True, None, "borg"),
+    ("Mon 2026-11-23 05:03:10 CET nas borg[4711]: ", FIVE, False, None, "borg"),
     ("Nov 23 05:03:10 Tower root: ", FIVE, False, None, "root"),
     ("Mon Nov 23 05:03:10 AM UTC 2026 ", FIVE.replace(tzinfo=UTC), True, None, ""),
     ("2026-11-23 05:03:10 INFO     ", FIVE, False, Level.INFO, ""),
@@ -98,6 +100,9 @@ def test_json_behind_a_prefix_is_understood_and_its_own_time_wins(prefix: str) -
         "Keeping archive: backup-2026-11-23",
         "A /mnt/2026-11-23 05:03:10 x",
         "Mon, 2026-11-23 05:02:45",
+        "Mon, 2026-11-23 05:02:45 UTC x",
+        "level=info msg=unquoted",
+        'time="2026-11-23T05:03:10Z" level=info msg="without its end',
         "INFO: Backup terminated by window monitor",
         "[1]+  Killed                  borg create",
         "12:00 is no time",
@@ -109,6 +114,28 @@ def test_json_behind_a_prefix_is_understood_and_its_own_time_wins(prefix: str) -
 def test_what_is_no_prefix_stays(text: str) -> None:
     assert split_prefix(text, READ_AT) is None
     assert read(text).text == text
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "level", "time"),
+    [
+        ('time="2026-11-23T05:03:10Z" level=info msg="Creating archive at \\"/r::a\\"" channel=stderr iteration=0',
+         'Creating archive at "/r::a"', Level.INFO, FIVE.replace(tzinfo=UTC)),
+        ('time=2026-11-23T05:03:10.5+01:00 level=ERROR msg="exit status 2"', "exit status 2", Level.ERROR,
+         FIVE.replace(microsecond=500000, tzinfo=CET)),
+        (r'level=warning msg="half of \x1b an escape"', r"half of \x1b an escape", Level.WARNING, None),
+        ('borg-1  | time="yesterday" level=info msg="2026-11-23T05:03:10Z said"', "said", Level.INFO,
+         FIVE.replace(tzinfo=UTC)),
+        (r'time="2026-11-23T05:03:10Z" level=info msg="{\"message\": \"said\", \"levelname\": \"ERROR\"}" channel=x',
+         "said", Level.ERROR, FIVE.replace(tzinfo=UTC)),
+        ('time="0001-01-01T00:00:00" level=info msg="said"', "said", Level.INFO, None),
+    ],
+    ids=["supercronic", "slog", "Go's escapes", "within Compose's", "JSON", "a time of no calendar"],
+)  # fmt: skip
+def test_the_message_is_taken_out_of_logfmt(line: str, text: str, level: Level, time: datetime | None) -> None:
+    record = read(line)
+
+    assert (record.text, record.level, record.time) == (text, level, time)
 
 
 def test_a_capital_word_after_the_time_is_no_host() -> None:

@@ -194,15 +194,17 @@ PREFIXES = (
     b"Nov 23 05:03:10 nas borg[4711]: ", b"<30>1 2026-11-23T05:03:10Z nas borg 4711 - - ", b"ERROR:borg.archiver:",
     b"2026-11-23T05:03:10.164123456Z stderr F ", b"borg-1  | ", b"[borg] ", b"@4000000065a1b2c30a1b2c3d ",
     b"1795410165.5 ", b"2026-11-23 05:03:10,164 - vorta.scheduler - ERROR - ", b"Mon Nov 23 05:03:10 UTC 2026: ",
+    b"Mon 2026-11-23 05:03:10 UTC nas borg[4711]: ",
 )  # fmt: skip
 _glue = st.sampled_from(
     [b"", b"", b"", b"Enter passphrase: ", b"10%\r", b"\xef\xbb\xbf", b"\x1b[0m", b"\xff", b"A ", b'{"', *PREFIXES]
 )
 _text = st.one_of(texts, texts.map(lambda text: f"A /{text}"), texts.map(lambda text: f"E /mnt/{text}"))
 _plain = _text.map(lambda text: text.encode("utf-8", "surrogatepass"))
+_logfmt = texts.map(lambda text: f'time="2026-11-23T05:03:10Z" level=info msg={json.dumps(text)} channel=x'.encode())
 _other = st.one_of(st.binary(max_size=20), texts.map(lambda text: text.encode("utf-16", "surrogatepass")))
 lines: st.SearchStrategy[bytes] = (
-    st.tuples(_glue, st.one_of(_json(), _json(), _plain, _plain, _other))
+    st.tuples(_glue, st.one_of(_json(), _json(), _plain, _plain, _other, _logfmt))
     .map(b"".join)
     .map(lambda data: data.replace(b"\n", b" "))
 )
