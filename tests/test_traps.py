@@ -88,7 +88,7 @@ def test_trap_5_a_line_that_is_glued_behind_progress_is_read() -> None:
     ]
 
 
-CREATE = "0 B O 0 B C 0 B D 0 N mnt/tank/big \rInitializing cache transaction: Reading files\r\r45 MB O 45 MB C 45 MB D 0 N a\r"
+CREATE = "0 B O 0 B C 0 B D 0 N mnt/tank/big \rInitializing cache transaction: Reading files\r\r45 MB O 45 MB C 0 N a\r"
 PROGRESS = {
     "check": ("Checking segments   0%\rChecking segments  50%\r\r", "verify"),
     "compact": ("Compacting segments   0%\rCompacting segments  75%\r\r", "compact"),
