@@ -12,7 +12,7 @@ import pytest
 
 from borgwatch.decode import decode
 
-from .test_tail import rotate
+from .test_tail import counted_opens, rotate
 from .world import SETTLE, World, append
 
 FAR = datetime(2090, 1, 1, tzinfo=UTC).timestamp()
@@ -62,6 +62,31 @@ def test_15_no_line_is_younger_than_the_moment_it_was_read_at(world: World) -> N
     world.catch_up()
 
     assert world.lines[0].read_at == datetime(2026, 11, 23, tzinfo=UTC) + timedelta(seconds=world.seconds)
+
+
+@pytest.mark.parametrize("moment", [0.0, FAR], ids=["long ago", "in the future"])
+def test_15_a_log_comes_to_rest_whatever_its_time_of_change_says(
+    world: World, monkeypatch: pytest.MonkeyPatch, moment: float
+) -> None:
+    """Once it stood still for some seconds, a look opens neither it, nor what was rotated, nor its directory."""
+    log = world.file("borg/a.log", "zero\n")
+    world.catch_up()
+    old = rotate(log)
+    world.file("borg/a.log", "one\nhalf")
+    for path in (log, old, log.parent):
+        os.utime(path, (moment, moment))
+    for _ in range(6):
+        world.catch_up()
+        world.wait(2)
+    opened = counted_opens(monkeypatch)
+    world.look()
+    world.wait(0.5)
+    listed = []
+    monkeypatch.setattr("os.scandir", lambda path: listed.append(path) or [])
+    world.look()
+
+    assert [line.data for line in world.lines] == [b"zero", b"one", b"half"]
+    assert (opened, listed) == ([], [])
 
 
 @pytest.mark.parametrize("jump", [-86_400.0, 86_400.0])

@@ -551,6 +551,20 @@ def test_06_a_file_system_with_another_device_number_holds_the_same_files(world:
     assert world.catch_up() == [b"late", b"four"]
 
 
+def test_06_a_rotated_file_with_the_inode_number_of_the_known_one_must_prove_itself_after_a_reboot(
+    world: World,
+) -> None:
+    """The known log is gone; its number came to one that was rotated unseen, on a device with another number."""
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    log.write_text("another\n")
+    rotate(log)
+    world.file("a.log", "three\n")
+    world.reboot()
+
+    assert world.catch_up() == [b"another", b"three"]
+
+
 def test_06_rotated_files_are_not_unseen_ones_because_of_another_device_number(world: World) -> None:
     """Beside one that was empty, what was changed after it might be; not what is followed."""
     log = world.file("a.log", "one\n")
