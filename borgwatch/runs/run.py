@@ -43,6 +43,9 @@ RANK = {
 }
 """Outcomes from good to bad; None is a run of which nothing is known."""
 
+_NO_FIELDS: Mapping[str, FieldValue] = {}
+"""What most runs show: one for all, for there may be thousands. Nothing changes it, or any mapping of a run."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -95,7 +98,7 @@ class Run:
     outcome: Outcome | None = None
     closed: bool = False
     past: bool = False
-    fields: Mapping[str, FieldValue] = field(default_factory=dict)
+    fields: Mapping[str, FieldValue] = field(default_factory=lambda: _NO_FIELDS)
     top: int | None = None
     stage: str = ""
     item: str = ""

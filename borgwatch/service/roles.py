@@ -8,6 +8,7 @@ Settings (`sources:`) say otherwise for some files.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -92,7 +93,7 @@ def _role(roles: Roles, source: str) -> SourceRole:
 def _job(relative: str) -> str:
     first, slash, _ = relative.partition("/")
     if slash:
-        return first
+        return sys.intern(first)  # thousands of runs may be of one job
     stem = PurePath(relative).stem
     stem = _DATE_FIRST.sub("", stem, count=1) if _DATE_FIRST.match(stem) else stem
     return _DATE_AND_REST.sub("", stem) or "backup"

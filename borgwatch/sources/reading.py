@@ -45,8 +45,9 @@ class Followed:
 
     def looked_at(self, stamp: Stamp, monotonic: float) -> Followed:
         """Note that a look at this moment showed `stamp`, and nothing to read but an unfinished line."""
-        since = self.since if self.stamp == stamp else monotonic
-        return replace(self, stamp=stamp, since=since, checked=monotonic)
+        if self.stamp == stamp:  # the one of before stays: it shares its numbers with the position
+            return replace(self, checked=monotonic)
+        return replace(self, stamp=stamp, since=monotonic, checked=monotonic)
 
 
 @dataclass(frozen=True, slots=True)

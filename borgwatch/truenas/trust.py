@@ -14,9 +14,10 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate as Read
 
 __all__ = ["Certificate", "Pin", "PinVerdict", "ends_soon", "judge_pin", "pin_of", "tls_context"]
 
@@ -41,6 +42,8 @@ class Certificate:
     @classmethod
     def from_der(cls, der: bytes) -> Certificate:
         """Read a certificate in DER; raises ValueError for anything else."""
+        from cryptography import x509  # noqa: PLC0415 - 8 MB, for those who speak TLS
+
         try:
             read = x509.load_der_x509_certificate(der)
             return cls(sha256(der).hexdigest(), read.not_valid_after_utc, _end_point(read, der))
@@ -48,8 +51,10 @@ class Certificate:
             raise ValueError(str(error)) from None
 
 
-def _end_point(certificate: x509.Certificate, der: bytes) -> bytes:
+def _end_point(certificate: Read, der: bytes) -> bytes:
     """Digest a certificate with the algorithm of its signature, or with SHA-256 where that is too weak or unknown."""
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - as above
+
     try:
         algorithm = certificate.signature_hash_algorithm
     except UnsupportedAlgorithm:
