@@ -121,7 +121,7 @@ def split_prefix(text: str, before: datetime) -> Prefix | None:
     if (outer := _COMPOSE.match(text) or _PRIORITY.match(text)) is not None:
         found = Prefix(text[outer.end() :])
     for _ in range(_MAX_PREFIXES):
-        step = _out_of_logfmt(found) if found.rest[:1] in ("t", "l") else _step(found, before)
+        step = _out_of_logfmt(found) or _step(found, before)
         if step is None:
             break
         found = step

@@ -68,13 +68,17 @@ def test_what_was_read_back_is_confirmed_and_a_mail_is_not(out: io.StringIO) -> 
     report.delivered(replace(ALERT, raised=False, outcome="success"), Delivered(False), 0.01)
     report.delivered(ALERT, Mailed(True, "TrueNAS 27 takes no alerts"), 1)
     report.delivered(ALERT, Mailed(True, "TrueNAS 27 takes no alerts", told=False), 1)
+    about = "job=nas operation=backup outcome"
     assert lines(out) == [
-        "[info] alert.raised job=nas operation=backup outcome=failure key=borgwatch:main:nas confirmed=True took=0.02s"
-        " alert_class=CloudBackupTaskFailed",
-        "[info] alert.cleared job=nas operation=backup outcome=success key=borgwatch:main:nas confirmed=True took=0.01s",
-        "[warning] alert.mailed job=nas operation=backup outcome=failure key=borgwatch:main:nas confirmed=False"
-        " took=1.00s note='TrueNAS took the mail; whether it arrived cannot be read back'"
-        " reason='TrueNAS 27 takes no alerts'",
+        (
+            f"[info] alert.raised {about}=failure key=borgwatch:main:nas confirmed=True took=0.02s"
+            " alert_class=CloudBackupTaskFailed"
+        ),
+        f"[info] alert.cleared {about}=success key=borgwatch:main:nas confirmed=True took=0.01s",
+        (
+            f"[warning] alert.mailed {about}=failure key=borgwatch:main:nas confirmed=False took=1s"
+            " reason='TrueNAS 27 takes no alerts' note='TrueNAS took the mail; whether it arrived cannot be read back'"
+        ),
     ]
 
 
