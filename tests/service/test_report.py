@@ -68,17 +68,12 @@ def test_what_was_read_back_is_confirmed_and_a_mail_is_not(out: io.StringIO) -> 
     report.delivered(replace(ALERT, raised=False, outcome="success"), Delivered(False), 0.01)
     report.delivered(ALERT, Mailed(True, "TrueNAS 27 takes no alerts"), 1)
     report.delivered(ALERT, Mailed(True, "TrueNAS 27 takes no alerts", told=False), 1)
-    about = "job=nas operation=backup outcome"
+    of, key = "job=nas operation=backup", "key=borgwatch:main:nas"
+    why = "reason='TrueNAS 27 takes no alerts' note='TrueNAS took the mail; whether it arrived cannot be read back'"
     assert lines(out) == [
-        (
-            f"[info] alert.raised {about}=failure key=borgwatch:main:nas confirmed=True took=0.02s"
-            " alert_class=CloudBackupTaskFailed"
-        ),
-        f"[info] alert.cleared {about}=success key=borgwatch:main:nas confirmed=True took=0.01s",
-        (
-            f"[warning] alert.mailed {about}=failure key=borgwatch:main:nas confirmed=False took=1s"
-            " reason='TrueNAS 27 takes no alerts' note='TrueNAS took the mail; whether it arrived cannot be read back'"
-        ),
+        f"[info] alert.raised {of} outcome=failure {key} confirmed=True took=0.02s alert_class=CloudBackupTaskFailed",
+        f"[info] alert.cleared {of} outcome=success {key} confirmed=True took=0.01s",
+        f"[warning] alert.mailed {of} outcome=failure {key} confirmed=False took=1s {why}",
     ]
 
 
