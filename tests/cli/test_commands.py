@@ -370,6 +370,18 @@ async def test_check_says_by_which_way_people_will_hear(
     assert len(nas.mails) == bool(send)
 
 
+async def test_check_says_what_the_policies_of_truenas_do_to_its_alerts(nas: Simulator, tmp_path: Path) -> None:
+    nas.set_policy("CloudBackupTaskFailed", "NEVER")
+    nas.set_policy("RsyncSuccess", "DAILY")
+    done = await borgwatch("check", "--json", settings=inherited(nas, BORGWATCH_WATCH=str(tmp_path)))
+    steps = [step for step in map(json.loads, done.out.splitlines()) if step["step"] == "classes"]
+
+    assert [(step["result"], step["what"][:40]) for step in steps] == [
+        ("wrong", "CloudBackupTaskFailed has the policy NEV"),
+        ("note", "RsyncSuccess has the policy DAILY: shown"),
+    ]
+
+
 async def test_check_says_that_a_certificate_file_beside_a_pin_is_not_looked_at(nas: Simulator, tmp_path: Path) -> None:
     file = {"NOTIFY_TRUENAS_CA_FILE": str(tmp_path / "ca.pem")}
 
