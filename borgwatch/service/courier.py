@@ -80,7 +80,6 @@ class Courier:
         self._not_before: dict[int, float] = {}
         self._wait_anyway: set[int] = set()  # what would do harm if it was tried again soon, in a new session too
         self._refused: set[int] = set()  # what this session has no right to do: rights are read at the login
-        self._batch = BATCH
         self._broke: set[int] = set()  # what was under way when the connection broke
         self._mailed: dict[int, Mailed] = {}  # what went out and could not be written down, as where the disk is full
         self._look_for_lost = False
@@ -164,18 +163,26 @@ class Courier:
         if any(item.seq in self._refused for item in due):
             await self._client.drop()
             return delay
-        due.sort(key=lambda item: item.seq in self._broke)
-        for start in range(0, len(due), self._batch):
-            session, batch = self._client.session_now, due[start : start + self._batch]
+        queue = len(due)
+        for batch in self._batches(due):
+            session = self._client.session_now
             if session is None:
                 return delay
-            if not await self._carry(session, batch, len(due) - start, delay):
-                self._batch, self._broke = max(1, len(batch) // 2), {item.seq for item in batch}
+            if not await self._carry(session, batch, queue, delay):
+                self._broke = {item.seq for item in batch}
                 return delay
-        self._batch, self._broke = BATCH, set()
+            queue -= len(batch)
+        self._broke = set()
         return min((when - now for when in self._not_before.values()), default=None)
 
-    async def _carry(self, session: Session, batch: list[Pending], queue: int, delay: float) -> bool:
+    def _batches(self, due: Sequence[Pending]) -> list[Sequence[Pending]]:
+        """Cut what is due into batches; what was under way when the connection broke comes last, in halves of it."""
+        others = [item for item in due if item.seq not in self._broke]
+        suspects = [item for item in due if item.seq in self._broke]
+        sized = ((others, BATCH), (suspects, max(1, len(self._broke) // 2)))
+        return [items[start : start + size] for items, size in sized for start in range(0, len(items), size)]
+
+    async def _carry(self, session: Session, batch: Sequence[Pending], queue: int, delay: float) -> bool:
         """Deliver a batch; returns whether the session is still good for more."""
         began = time.monotonic()
         keys = {item.alert.key for item in batch}
