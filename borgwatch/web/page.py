@@ -60,7 +60,7 @@ def _environment() -> Environment:
 def page(shown: Overview, notices: Sequence[str] = ()) -> str:
     """Write the page; `notices` say why it is not of the present, if it is not."""
     word = shown.verdict.partition(":")[0]
-    verdict, _, summary = safe(shown.verdict, 1000).rpartition(". ")
+    verdict, _, summary = shown.verdict.rpartition(". ")
     live = shown.live
     rung = live.truenas.rung if live.truenas.link is Link.CONNECTED else ""
     told = {"alert": "Alerts are delivered and read back.", "mail": "Alerts go out as mails.", "": ""}
@@ -69,7 +69,7 @@ def page(shown: Overview, notices: Sequence[str] = ()) -> str:
         _environment()
         .get_template("page.html.j2")
         .render(
-            page=shown, notices=notices, word=word, verdict=f"{verdict}.", summary=summary,
+            page=shown, notices=notices, word=word, verdict=f"{safe(verdict, 1000)}.", summary=summary,
             service=f"The service is {live.health.condition}: {safe(live.health.reason)}.",
             delivery=delivery if not shown.troubles else "",
         )

@@ -45,8 +45,6 @@ _FRESH = 1.0
 """Seconds for which an answer is given again, at least."""
 _SHARE = 10
 """It is given again for so many times as long as it took to make: whoever asks and asks takes a tenth of a core."""
-
-
 _ITS_OWN = "its sources and its session with TrueNAS are shown as they were then"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -44,6 +45,15 @@ def test_an_alert_that_is_over_is_called_so_and_is_none_where_nobody_is_told(
     text = written(tmp_path, replace(ALERT, raised=False, time=NOW), rung)
     assert ("to be cleared; not delivered yet" in text) is is_listed
     assert ("None: nothing stands under the bell" in text) is not is_listed
+
+
+def test_very_long_names_do_not_take_the_figures_out_of_the_verdict(tmp_path: Path) -> None:
+    names = [f"{number}. " + "x" * 250 for number in range(9)]
+    with closing(Journal.open(tmp_path)) as journal:
+        journal.commit(Change(jobs=[JobState(name, "backup", "failure", None, NOW, failures=1) for name in names]))
+        text = page(read_overview(journal, LIVE, NOW))
+    assert '<h1 class="verdict act">ACT: broken now: 0. xxx' in text
+    assert re.search(r"<p>0 runs since .*, 0 failed or missing\.</p>", text)
 
 
 def test_a_page_that_is_not_of_now_says_so_before_its_verdict_and_in_its_title(tmp_path: Path) -> None:
