@@ -10,11 +10,11 @@ quoted from before. A journal that cannot be read is a 503 with the reason; the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,7 +40,9 @@ from borgwatch.web.reading import Reader
 __all__ = ["PATIENCE", "Server"]
 
 PATIENCE = 0.25
-"""Seconds that are waited for a journal that somebody has locked, and as many for the service to say how it stands."""
+"""Seconds that are waited for a journal that somebody has locked."""
+_SAYS_WITHIN = 1.0
+"""Seconds that are waited for the service to say how it stands: a step of it takes a part of that."""
 _FRESH = 1.0
 """Seconds for which an answer is given again, at least."""
 _SHARE = 10
@@ -63,6 +65,7 @@ class Server:
     """
 
     _home: asyncio.AbstractEventLoop
+    _asked: tuple[float, Live]
     _lock: asyncio.Lock
 
     def __init__(
@@ -81,7 +84,6 @@ class Server:
         self._ask = live
         self._judge = health
         self._tell = tell
-        self._asked: tuple[float, Live] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="page")
         self._kept: dict[str, tuple[float, _Answer]] = {}
         self._exposition = Exposition()
@@ -99,6 +101,7 @@ class Server:
     async def run(self) -> None:
         """Listen and serve; raises `ConfigError` if the port cannot be had."""
         self._home = asyncio.get_running_loop()
+        self._asked = time.monotonic(), self._ask()
         self._lock = asyncio.Lock()
         try:
             await serve(self._app, listen(self._host, self._port))
@@ -133,13 +136,10 @@ class Server:
         Returns also how many seconds ago it said that, for it may be held up.
         """
         moment = time.monotonic()
-        if self._asked is None or moment - self._asked[0] >= _FRESH:
+        if moment - self._asked[0] >= _FRESH:
             asking = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._ask_at_home(), self._home))
-            try:
-                self._asked = moment, await asyncio.wait_for(asking, PATIENCE)
-            except TimeoutError:
-                if self._asked is None:
-                    raise BorgwatchError("the service is busy, and has not said yet how it stands") from None
+            with contextlib.suppress(TimeoutError):
+                self._asked = moment, await asyncio.wait_for(asking, _SAYS_WITHIN)
         asked, live = self._asked
         return replace(live, health=self._judge()), moment - asked
 
@@ -149,7 +149,7 @@ class Server:
     def _written(self, live: Live, age: float) -> _Answer:
         notices = [f"The service has not answered for {seconds(age)}: {_ITS_OWN}."] if age >= _FRESH else []
         try:
-            with closing(Lookback.open(self._state, PATIENCE)) as past:
+            with contextlib.closing(Lookback.open(self._state, PATIENCE)) as past:
                 self._shown = read_overview(past, live, now())
         except JournalError as error:
             if self._shown is None:
