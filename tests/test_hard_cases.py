@@ -36,7 +36,10 @@ NUMBERED = ("sources/test_tail.py", "sources/test_hard_cases.py", "sources/test_
 
 ELSEWHERE: dict[int, tuple[str, ...]] = {
     10: ("e2e/test_run.py::test_what_stood_in_the_log_before_is_learnt_from_and_alerts_nobody",),
-    12: ("decode/test_decode.py::test_text_is_what_a_terminal_would_have_left_standing",),
+    12: (
+        "decode/test_decode.py::test_text_is_what_a_terminal_would_have_left_standing",
+        "sources/test_progress.py::test_the_end_of_hours_of_progress_is_a_line",
+    ),
     13: (
         "sources/test_wake.py::test_polling_goes_on_where_there_are_no_hints",
         "sources/test_wake.py::test_dead_threads_are_replaced",
@@ -76,9 +79,16 @@ ELSEWHERE: dict[int, tuple[str, ...]] = {
     26: ("test_traps.py::test_trap_1_damage_is_a_failure_whatever_the_exit_code",),
     27: ("test_judge.py::test_case_27_one_job_in_two_files_is_one_run",),
     28: ("test_pipeline.py::test_case_28_started_and_silent_is_stalled_once_and_the_late_end_tells_the_true_outcome",),
-    29: ("test_pipeline.py::test_case_29_only_a_success_arms_the_switch_and_only_a_success_feeds_it",),
+    29: (
+        "test_pipeline.py::test_case_29_only_a_success_arms_the_switch_and_only_a_success_feeds_it",
+        "test_pipeline.py::test_case_29_a_connection_that_breaks_when_a_run_is_due_trips_nothing",
+        "policy/test_unread.py::test_the_switch_waits_for_what_may_hold_the_success",
+    ),
     30: ("e2e/test_hard_cases.py::test_case_30_failure_failure_success_failure",),
-    31: ("e2e/test_hard_cases.py::test_case_31_a_dismissed_alert_stays_away_until_something_new_happens",),
+    31: (
+        "e2e/test_hard_cases.py::test_case_31_a_dismissed_alert_stays_away_until_something_new_happens",
+        "service/test_courier.py::test_31_a_dismissal_outlives_a_crash_that_loses_the_alert",
+    ),
     32: (
         "truenas/simulator/test_transcripts.py::test_every_scenario_agrees",
         "truenas/test_ladder.py::test_a_session_knows_its_rung_before_the_first_alert",
