@@ -62,7 +62,7 @@ class Look:
         followed = self.states.get(key)
         self.drop(key)
         if followed is not None:
-            self.put(lost_key(key), replace(followed, stamp=ABSENT))
+            self.put(self.states.lost.free_key(key, followed), replace(followed, stamp=ABSENT))
             if len(self.states.lost) > MOST_LOST:
                 self.drop(next(iter(self.states.lost)))
 

@@ -16,7 +16,7 @@ from borgwatch.model import Position
 from borgwatch.sources.compressed import Unpacker, UnpackError
 from borgwatch.sources.disk import ABSENT, RefusedError, Stamp, UnsettledError, explain, is_deleted, open_file, stamp_at
 from borgwatch.sources.look import Look
-from borgwatch.sources.position import fingerprint, time_of
+from borgwatch.sources.position import time_of
 from borgwatch.sources.problems import Ledger
 from borgwatch.sources.reading import Followed
 from borgwatch.sources.rotation import is_compressed
@@ -61,20 +61,9 @@ class Predecessors:
 
     def pick_up(self, source: str, path: str, than: Find | None, since_ns: int, look: Look) -> None:
         """Follow the generations between the known file and the live one, which were never seen under the live name."""
-        keys = look.predecessors(source)
-        live = look.states.get(source)
-        known = [look.states[key].position for key in keys]
-        for find in look.tracer.younger(path, than, since_ns, look.identities(keys)):
-            if is_compressed(find.path) and any(look.tracer.copied_here(path, find, one) for one in known):
-                continue  # it is followed, and was compressed since it was looked for
-            if live and look.tracer.copied_here(path, find, live.position):
-                continue  # the look at the live file will tell
-            if self._is_of_another(find, look):
-                continue
-            if not self._take_up(source, find, look):
-                # As if it had been seen empty, right before its last change.
-                position = Position(*find.stamp.identity, 0, fingerprint(b"", find.stamp.changed_ns - 1, ()))
-                self._follow(source, find, position, look)
+        for find in look.tracer.younger(path, than, since_ns, look.identities(look.predecessors(source))):
+            if not self._is_known_here(source, path, find, look) and not self._take_up(source, find, look):
+                self._follow(source, find, Position(*find.stamp.identity, 0), look)
 
     def pick_up_unseen(self, source: str, path: str, stamp: Stamp | None, look: Look) -> None:
         """Do so as well where the live name was free for a while; pass over what is older than anything known.
@@ -124,6 +113,13 @@ class Predecessors:
                 key = look.states.predecessor_key(source, file.stamp.identity)
                 look.put(key, Followed(source, find.path, position, stamp=ABSENT))
 
+    def _is_known_here(self, source: str, path: str, find: Find, look: Look) -> bool:
+        """Tell whether a generation is followed already: for another source, or it was compressed since."""
+        known = [look.states[key].position for key in look.predecessors(source)]
+        if is_compressed(find.path) and any(look.tracer.copied_here(path, find, one) for one in known):
+            return True
+        return self._is_of_another(find, look)
+
     def _take_up(self, source: str, find: Find, look: Look) -> bool:
         """Follow a generation from where it was left, if it is known from elsewhere, or went away."""
         home = look.known_as(find)
@@ -148,10 +144,8 @@ class Predecessors:
 
     def read(self, source: str, look: Look) -> bool:
         """Read the rotated files of a source; tell whether they have nothing more to give for now."""
-        known = look.predecessors(source)
-        restless = [key for key in known if not self._stands_still(key, look)]
+        restless = [key for key in look.predecessors(source) if not self._stands_still(key, look)]
         at_hand = {key for key in restless if self._locate(key, look)}
-        at_hand.update(key for key in look.predecessors(source) if key not in known)  # found in place of one
         for key in look.predecessors(source)[:-_MAX_PREDECESSORS]:
             if key not in restless:
                 self._release_if_complete(key, look)
@@ -179,6 +173,14 @@ class Predecessors:
                 return False
             return True
         _, find = look.tracer.whereabouts(live, position, look.states.followed)
+        if find is None and position.offset == 0:
+            find = self._compressed_since(followed, live, look)
+        if find and (twin := self._twin(key, find, look)):
+            # Moved to and fro, it came to be known twice: the one that was read further stays.
+            if look.states[twin].position.offset >= position.offset:
+                look.drop(key)
+                return False
+            look.drop(twin)
         if find:
             position = replace(position, device=find.stamp.device, inode=find.stamp.inode)
             look.put(key, replace(followed, path=find.path, position=position))
@@ -186,11 +188,26 @@ class Predecessors:
         if is_deleted(live, position.device) or stamp_at(live):
             if followed.stamp is None or followed.unread > 0:
                 self._ledger.note(followed.source, f"{followed.path} was removed before it was read to its end")
-            with look.all_or_nothing():
-                look.lose(key)
-                if position.offset == 0:  # what was added to it may have been compressed with it
-                    self.pick_up(followed.source, live, None, changed_ns(position), look)
+            look.lose(key)
         return False
+
+    @staticmethod
+    def _twin(key: str, find: Find, look: Look) -> str | None:
+        """Find another key under which a rotated file is followed in the same place."""
+        owner = look.states.owner(find.stamp.identity)
+        if owner is None or owner == key:
+            return None
+        other = look.states[owner]
+        return owner if other.path == find.path and owner != other.source else None
+
+    def _compressed_since(self, followed: Followed, live: str, look: Look) -> Find | None:
+        """Find what a file became of which nothing was read, and which was compressed since: only its name tells."""
+        for find in look.tracer.generations(live):
+            is_new = find.stamp.identity not in look.states.followed and is_compressed(find.path)
+            if is_new and os.path.splitext(find.path)[0] == followed.path:
+                is_known = self._is_known_here(followed.source, live, find, look) or look.known_as(find)
+                return None if is_known else find
+        return None
 
     def _read_one(self, key: str, look: Look) -> bool:
         followed = look.states[key]

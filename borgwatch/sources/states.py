@@ -68,6 +68,16 @@ class Lost:
         """Look a key up."""
         return self._files.get(key)
 
+    def free_key(self, key: str, followed: Followed) -> str:
+        """Make the key for a file that was followed under `key`; rotated ones with one inode number stand together.
+
+        Of live ones the last is enough: it tells what came after it.
+        """
+        if key == followed.source:
+            return lost_key(key)
+        keys = (lost_key(key + "+" * more) for more in count())
+        return next(one for one in keys if one not in self._files or self._files[one].position == followed.position)
+
     def put(self, key: str, followed: Followed) -> None:
         """Keep a file in mind, as the latest."""
         self.drop(key)

@@ -1,6 +1,7 @@
 """Compare the reading of borgwatch with `grep -E` and with other followers: `python -m tests.bench.reading`.
 
-`--gigabytes N` reads so much instead, and shows the memory; `--rules` compares 20 rules with 200.
+`--gigabytes N` reads so much instead, and shows the memory; `--rules` compares 20 rules with 200; `--docker` reads the
+log as what Docker keeps of a container.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from borgwatch.matching.candidates import Candidates
 from borgwatch.matching.load import load_rules
 from borgwatch.matching.matcher import Matcher
 from tests.bench.contenders import FOLLOWERS, Measured, Tool, greps, run
-from tests.bench.logs import write_log
+from tests.bench.logs import write_container, write_log
 
 __all__ = ["main"]
 
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeat", type=int, default=3, help="the best of so many is shown")
     parser.add_argument("--gigabytes", type=float, help="read so much, and nothing else")
     parser.add_argument("--rules", action="store_true", help="compare 20 rules with 200")
+    parser.add_argument("--docker", action="store_true", help="read it out of Docker's envelopes, and nothing else")
     parser.add_argument("--only", action="store_true", help="leave out the other followers")
     asked = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="borgwatch-bench-") as name:
@@ -50,6 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_log(log, asked.lines)
         if asked.gigabytes:
             _show([("borgwatch", *_much(log, directory, asked.gigabytes))])
+        elif asked.docker:
+            write_container(directory / "containers", log)
+            _show(
+                [("borgwatch, a container's output", *_borgwatch([directory / "containers"], directory, asked.repeat))]
+            )
         elif asked.rules:
             _show([(f"borgwatch, {n} rules", *_borgwatch([log], directory, asked.repeat, n)) for n in (20, 200)])
         else:
@@ -93,7 +100,10 @@ def _borgwatch(logs: Sequence[Path], directory: Path, repeat: int, rules: int | 
             watch = fresh / "watch" / "nas"
             watch.mkdir(parents=True)
             for number, log in enumerate(logs):
-                os.link(log, watch / f"borg-{number}.log")
+                if log.is_dir():
+                    shutil.copytree(log, watch / "containers", copy_function=os.link)
+                else:
+                    os.link(log, watch / f"borg-{number}.log")
             command = [sys.executable, "-m", "tests.bench.reader", str(watch.parent), str(fresh / "state")]
             whole = run([*command, *([str(rules)] if rules else [])])
         said = json.loads(whole.output)

@@ -81,8 +81,13 @@ def test_15_a_log_comes_to_rest_whatever_its_time_of_change_says(
     opened = counted_opens(monkeypatch)
     world.look()
     world.wait(0.5)
-    listed = []
-    monkeypatch.setattr("os.scandir", lambda path: listed.append(path) or [])
+    listed: list[str] = []
+
+    def listing(path: str) -> list[os.DirEntry[str]]:
+        listed.append(path)
+        return []
+
+    monkeypatch.setattr("os.scandir", listing)
     world.look()
 
     assert [line.data for line in world.lines] == [b"zero", b"one", b"half"]
