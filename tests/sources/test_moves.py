@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from .test_compressed import compress
 from .test_tail import rotate
 from .world import LINGER, World, append
 
@@ -89,6 +91,7 @@ def test_a_directory_that_is_away_keeps_nothing_of_the_others_waiting(two: World
     assert [line.data for line in two.lines] == [b"one", b"two", b"three", b"four"]
 
 
+DAYS = ("monday", "tuesday", "wednesday")
 LONG = "".join(f"line {number:03d} of a log that is long enough to be known by its content\n" for number in range(5))
 
 
@@ -252,3 +255,87 @@ def test_a_log_that_is_written_and_rotated_while_its_directory_is_away_is_read_o
     settle(two)
 
     assert [line.data for line in two.lines] == [*LONG.encode().splitlines(), b"two", b"three"]
+
+
+def test_two_logs_that_change_names_go_on_under_the_new_ones(two: World) -> None:
+    """As `mv --exchange` does, or three plain ones between two looks."""
+    a, b = two.file("a.log", "one\n"), two.file("b.log", "two\n")
+    two.catch_up()
+    a.rename(two.root / "c")
+    b.rename(a)
+    (two.root / "c").rename(b)
+    append(a, "three\n")
+    append(b, "four\n")
+    settle(two)
+
+    assert sorted(line.data for line in two.lines) == [b"four", b"one", b"three", b"two"]
+
+
+def test_a_link_to_the_log_of_the_day_gives_each_line_once(two: World, tmp_path: Path) -> None:
+    """It is switched each night; the logs lie where the link is, or where nobody watches."""
+    for place in (two.root, tmp_path / "away"):
+        link = two.root / f"latest-{place.name}.log"
+        for day in DAYS:
+            log = write(place / f"{day}.log", f"{place.name} {day}\n")
+            link.unlink(missing_ok=True)
+            link.symlink_to(log)
+            two.catch_up()
+            append(log, f"{place.name} {day} late\n")
+            settle(two)
+
+    truth = [f"{place} {day}{late}" for place in ("watch", "away") for day in DAYS for late in ("", " late")]
+    assert Counter(line.data.decode() for line in two.lines) == Counter(truth)
+
+
+def test_a_directory_that_a_link_replaces_is_not_read_again(two: World, tmp_path: Path) -> None:
+    """The logs went to another place, and the old name leads there."""
+    log = two.file("job/x.log", "one\n")
+    two.catch_up()
+    there = log.parent.rename(tmp_path / "away/job")
+    (two.root / "job").symlink_to(there)
+    append(log, "two\n")
+    settle(two)
+
+    assert [line.data for line in two.lines] == [b"one", b"two"]
+
+
+def test_a_log_that_is_replaced_by_a_hard_link_to_itself_is_not_read_again(two: World, tmp_path: Path) -> None:
+    """As programs do that save space, or keep a second name in another watched directory."""
+    log = two.file("x.log", "one\n")
+    two.catch_up()
+    second = tmp_path / "other/y.log"
+    second.hardlink_to(log)
+    settle(two)
+    log.unlink()
+    settle(two)
+    append(second, "two\n")
+    settle(two)
+    log.hardlink_to(second)
+    append(log, "three\n")
+    settle(two)
+
+    assert [line.data for line in two.lines] == [b"one", b"two", b"three"]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_log_that_is_rotated_and_compressed_in_one_step_is_read_to_its_end(two: World, *, restarts: bool) -> None:
+    """The compressed file is written under its last name, and the log deleted; generations move on before."""
+    log = two.file("x.log", "one\n")
+    two.catch_up()
+    for number in (2, 3, 4):
+        append(log, f"late {number}\n")
+        for count in (3, 2, 1):
+            packed = log.with_name(f"x.log.{count}.gz")
+            if packed.exists():
+                packed.rename(log.with_name(f"x.log.{count + 1}.gz"))
+        compress(log).rename(log.with_name("x.log.1.gz"))
+        log.write_text(f"line {number}\n")
+        if restarts:
+            two.restart()
+        if number != 3:
+            two.catch_up()
+    settle(two)
+
+    assert sorted(line.data for line in two.lines) == sorted(
+        [b"one", b"late 2", b"line 2", b"late 3", b"line 3", b"late 4", b"line 4"]
+    )
