@@ -734,3 +734,19 @@ def test_no_field_that_a_rule_takes_from_a_line_can_stop_the_watching(
         assert [event.name for event in step.events] == ["backup.failure"]
 
     assert [step.alerts[0].renotify, world.journal.jobs()["nas", "backup"].failures] == [False, 3]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_failure_is_not_told_anew_when_its_log_is_moved_away_and_comes_back(world: World, *, restarts: bool) -> None:
+    world.step()
+    world.write(LOCKED)
+    assert [event.name for event in world.step(timedelta(minutes=1)).events] == ["backup.failure"]
+    away = world.log.parent.rename(world.watch.parent / "away")
+    assert world.catch_up(timedelta(hours=1)) == 0
+    if restarts:
+        world.restart()
+        world.step()
+    away.rename(world.log.parent)
+
+    assert world.catch_up(timedelta(hours=1)) == 0
+    assert len(world.journal.events()) == 1

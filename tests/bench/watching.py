@@ -209,6 +209,16 @@ def measure_latency(place: Path, events: int, seconds: float) -> None:
             row(name, "1,000 lines a second", f"{share:.1f} % of a core, {latencies(writer, one)}")
 
 
+def wait_for_rest(one: Follower, longest: float = 180) -> None:
+    """Wait until what was there has been read: until a follower takes less than a fiftieth of a core for a while."""
+    deadline = time.monotonic() + longest
+    share = 1.0
+    while share > 0.02 and time.monotonic() < deadline:
+        before = one.ticks()
+        time.sleep(6)
+        share = (one.ticks() - before) / TICKS / 6
+
+
 def measure_idle(place: Path, seconds: float) -> None:
     """Measure what watching costs while nothing happens."""
     logs = place / "logs"
@@ -222,7 +232,7 @@ def measure_idle(place: Path, seconds: float) -> None:
             log.parent.mkdir(exist_ok=True)
             log.write_text(NOISE % (number, "x") * 3)
         with borgwatch(place) as one:
-            time.sleep(12)
+            wait_for_rest(one)
             before, begun = one.ticks(), time.monotonic()
             time.sleep(seconds)
             share = (one.ticks() - before) / TICKS / (time.monotonic() - begun) * 100
