@@ -93,11 +93,9 @@ class Journal(Lookback):
         except (OSError, sqlite3.Error) as error:
             if lock is not None:
                 os.close(lock)
-            reason = error.strerror if isinstance(error, OSError) else reason_of(error)
-            raise JournalError(
-                f"the state directory {directory} cannot be used: {reason};"
-                " it must be writable for the user that borgwatch runs as (BORGWATCH_STATE)"
-            ) from None
+            advice = "; it must be writable for the user that borgwatch runs as (BORGWATCH_STATE)"
+            reason = f"{error.strerror}{advice}" if isinstance(error, OSError) else reason_of(error, advice)
+            raise JournalError(f"the state directory {directory} cannot be used: {reason}") from None
         except JournalError:
             if lock is not None:
                 os.close(lock)

@@ -166,19 +166,22 @@ class Server:
         """Make an answer, or give the one that was made a moment ago."""
         async with self._lock:
             until, answer = self._kept.get(name, (0.0, _Answer("")))
-            begun = time.monotonic()
-            if begun >= until:
-                answer = await self._made(name, make)
-                made = time.monotonic()
-                self._kept[name] = made + max(_FRESH, _SHARE * (made - begun)), answer
+            if time.monotonic() >= until:
+                answer, took = await self._made(name, make)
+                self._kept[name] = time.monotonic() + max(_FRESH, _SHARE * took), answer
         return Response(answer.body, answer.code, media_type=answer.kind)
 
-    async def _made(self, name: str, make: Callable[[Live, float], _Answer]) -> _Answer:
+    async def _made(self, name: str, make: Callable[[Live, float], _Answer]) -> tuple[_Answer, float]:
+        """Make an answer; returns also how many seconds that took, without the wait for the service."""
+        begun = time.monotonic()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, make, *await self._live())
+            live, age = await self._live()
+            begun = time.monotonic()
+            answer = await asyncio.get_running_loop().run_in_executor(self._thread, make, live, age)
         except BorgwatchError as error:
-            return _Answer(f"{error}\n", code=503)
+            answer = _Answer(f"{error}\n", code=503)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must be told, and others are to be answered
             what = f"{name} could not be made: {type(error).__name__}: {error}"
             self._home.call_soon_threadsafe(self._tell, what)
-            return _Answer("This could not be made; the log of borgwatch says why.\n", code=500)
+            answer = _Answer("This could not be made; the log of borgwatch says why.\n", code=500)
+        return answer, time.monotonic() - begun
