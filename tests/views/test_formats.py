@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from borgwatch.views.formats import ago, seconds, size, stamp
+from borgwatch.views.formats import ago, safe, seconds, size, stamp, zone
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
@@ -46,3 +46,12 @@ def test_spans_are_said_in_their_two_largest_units() -> None:
     assert ago(NOW - timedelta(hours=51, minutes=5), NOW) == "2 days 3 hours ago"
     assert ago(NOW + timedelta(minutes=82), NOW) == "in 1 hour 22 minutes"
     assert [seconds(95), seconds(842), size(2_360_000_000)] == ["1m35s", "14m2s", "2.36 GB"]
+
+
+def test_colour_codes_and_titles_of_windows_go_whole() -> None:
+    assert safe("\x1b[31mred\x1b[0m \x1b]0;title\x07 \x1b[2Jna\u202es\x1b") == "red na s"
+
+
+@pytest.mark.usefixtures("berlin")
+def test_the_zone_is_named_as_it_was_set() -> None:
+    assert zone() == "Europe/Berlin"
