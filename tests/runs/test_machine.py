@@ -450,6 +450,20 @@ def test_the_summary_of_a_wrapper_decides_the_runs_of_all_its_repositories(
     assert script.told == ["backup.success", "prune.success"] * 2
 
 
+@pytest.mark.parametrize("labels", [("", "offsite"), ("nas", "")])
+def test_a_repository_with_a_label_is_another_than_one_without(labels: tuple[str, str]) -> None:
+    """However long the first one took."""
+    script = Script().action("backup", labels[0]).action("backup", labels[1], at=3600 * 7)
+
+    assert script.end(SUCCESS, operation="all", at=3600 * 8).told == ["backup.success", "backup.success"]
+
+
+def test_of_actions_without_label_and_time_nobody_knows_that_they_are_of_one_go() -> None:
+    script = Script().action("backup", timed=False).action("backup", timed=False)
+
+    assert script.told == ["backup.failure"]
+
+
 @pytest.mark.parametrize(("label", "hours"), [("nas", 1), ("", 24)])
 def test_a_wrapper_that_begins_anew_was_cut_off(label: str, hours: int) -> None:
     """It names the same repository again, or begins it much later."""
