@@ -198,3 +198,22 @@ def test_the_key_does_not_depend_on_what_happened() -> None:
 
     assert (raised.key, False) == (cleared.key, cleared.raised)
     assert raised == alert_for(failure, replace(cleared), DEFAULT, "main")
+
+
+def test_what_was_taken_back_and_is_missing_again_is_news() -> None:
+    """The alert that went says the same as the one that comes."""
+    current = alert_for(event("backup.missed"), None, DEFAULT, "main")
+    assert current is not None
+
+    again = alert_for(event("backup.missed"), replace(current, raised=False), DEFAULT, "main")
+
+    assert again is not None
+    assert again.renotify
+
+
+def test_a_reminder_of_what_is_still_missing_is_news() -> None:
+    current = alert_for(event("backup.missed"), None, DEFAULT, "main")
+
+    told = [alert_for(event("backup.missed", **more), current, DEFAULT, "main") for more in ({}, {"reminder": "yes"})]
+
+    assert [alert and alert.renotify for alert in told] == [False, True]
