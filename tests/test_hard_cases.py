@@ -88,6 +88,7 @@ ELSEWHERE: dict[int, tuple[str, ...]] = {
     31: (
         "e2e/test_hard_cases.py::test_case_31_a_dismissed_alert_stays_away_until_something_new_happens",
         "service/test_courier.py::test_31_a_dismissal_outlives_a_crash_that_loses_the_alert",
+        "journal/test_store.py::test_31_what_a_user_dismissed_is_not_missed_unless_something_new_came_up",
     ),
     32: (
         "truenas/simulator/test_transcripts.py::test_every_scenario_agrees",

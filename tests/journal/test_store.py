@@ -656,3 +656,23 @@ def test_a_journal_of_an_older_borgwatch_shrinks_as_well(tmp_path: Path) -> None
             pass
         assert journal._database.execute("PRAGMA auto_vacuum").fetchone() == (2,)
     assert (directory / "journal.sqlite3").stat().st_size < 1_000_000
+
+
+def test_31_what_a_user_dismissed_is_not_missed_unless_something_new_came_up(journal: Journal) -> None:
+    journal.commit(Change(alerts=[alert("nas"), alert("web")]))
+    journal.mark_delivered(journal.pending())
+    journal.mark_dismissed(alert("nas").key)
+    assert [one.job for one in journal.standing()] == ["web"]
+
+    news = replace(alert("web"), text="it failed again", event_id="e2")
+    journal.commit(Change(alerts=[news]))
+    journal.mark_dismissed(news.key)  # of what was shown before, told late
+    journal.mark_delivered(journal.pending())
+    assert journal.standing() == [news]
+
+
+def test_an_alert_that_was_cleared_does_not_stand(journal: Journal) -> None:
+    journal.commit(Change(alerts=[replace(alert("nas"), raised=False)]))
+    journal.mark_delivered(journal.pending())
+
+    assert journal.standing() == []
