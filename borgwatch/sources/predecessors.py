@@ -168,10 +168,11 @@ class Predecessors:
         live = self._path_of(followed.source)
         stamp = stamp_at(followed.path)
         if stamp and stamp.identity == (position.device, position.inode):
-            if followed.path == live and position.offset == 0:
+            if followed.path != live:
+                return True
+            if position.offset == 0:
                 look.drop(key)  # it was empty and is gone, and a new live file has got its inode number
                 return False
-            return True
         _, find = look.tracer.whereabouts(live, position, look.states.followed)
         if find is None and position.offset == 0:
             find = self._compressed_since(followed, live, look)

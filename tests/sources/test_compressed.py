@@ -103,6 +103,28 @@ def test_04_a_generation_that_is_compressed_before_its_turn_is_read(world: World
     assert [line.data for line in world.lines] == [b"one"] + [b"rest"] * 100 + [b"unseen", b"new"]
 
 
+def test_06_a_live_log_with_the_inode_number_of_a_compressed_one_hides_it_not_after_a_restart(
+    world: World, tmp_path: Path
+) -> None:
+    """It was compressed while nobody looked: a rotated file never has the live name, whatever number is there."""
+    log = world.file("a.log", "one\n")
+    world.catch_up()
+    old = rotate(log)
+    world.file("a.log", "two\n")
+    world.catch_up()
+    free = tmp_path / "free"
+    free.hardlink_to(old)
+    compressed = compress(old).rename(log.with_name("a.log.2.gz")).stat().st_ino
+    log.rename(log.with_name("a.log.1"))
+    free.write_text("three\n")
+    free.rename(log)
+    world.restart()
+    world.catch_up()
+
+    assert [line.data for line in world.lines] == [b"one", b"two", b"three"]
+    assert compressed in {world.positions[key].inode for key in world.followed}
+
+
 def test_06_a_rotated_file_that_gets_the_inode_number_of_a_compressed_one_stands_beside_it(
     world: World, tmp_path: Path
 ) -> None:
