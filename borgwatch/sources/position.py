@@ -38,6 +38,7 @@ __all__ = [
     "compare",
     "decide",
     "fingerprint",
+    "kept_time",
     "may_be_again",
     "proof_of",
     "proves",
@@ -130,6 +131,12 @@ def _line_digest(piece: Piece) -> bytes:
     return blake2b(piece.data, digest_size=_LINE_DIGEST).digest()
 
 
+def kept_time(position: Position, stamp: Stamp) -> bool:
+    """Tell whether a file has the time of change of the known one, as a move or a copy that keeps times leaves it."""
+    known_ns = time_of(position)
+    return known_ns is not None and any(stamp.changed_ns == known_ns - known_ns % grain for grain in GRAINS)
+
+
 def may_be_again(position: Position, stamp: Stamp, *, packed: bool = False) -> bool:
     """Tell by what the disk says of a file whether it may be the one of `position`, which is no longer in its place.
 
@@ -138,10 +145,9 @@ def may_be_again(position: Position, stamp: Stamp, *, packed: bool = False) -> b
     other. If something was added meanwhile, the inode number must be the old one, and the proof be too long for a log
     that merely begins like the one before. Of a `packed` file, the size tells nothing.
     """
-    known_ns = time_of(position)
-    if known_ns is None or position.offset == 0 or (stamp.size < position.offset and not packed):
+    if time_of(position) is None or position.offset == 0 or (stamp.size < position.offset and not packed):
         return False
-    if any(stamp.changed_ns == known_ns - known_ns % grain for grain in GRAINS):
+    if kept_time(position, stamp):
         return True
     return stamp.inode == position.inode and stamp.size > position.offset >= ANCHOR_SPAN and not packed
 

@@ -18,7 +18,15 @@ from borgwatch.model import Position
 from borgwatch.sources.compressed import Unpacker, UnpackError
 from borgwatch.sources.disk import Content, Stamp, UnsettledError, listing, stamp_at
 from borgwatch.sources.lines import Piece, split
-from borgwatch.sources.position import Whereabouts, behind_overlap, may_be_again, proof_of, proves, span_before
+from borgwatch.sources.position import (
+    Whereabouts,
+    behind_overlap,
+    kept_time,
+    may_be_again,
+    proof_of,
+    proves,
+    span_before,
+)
 from borgwatch.sources.problems import Ledger
 from borgwatch.sources.rotation import Generation, generation, is_compressed, may_be_copy
 
@@ -120,7 +128,8 @@ class Tracer:
         for find in self.generations(live):
             if self._is_renumbered(find, position) and self.moved_here(live, position, find):
                 return Whereabouts.MOVED, find
-        for find in self.generations(live):
+        # Generations may hold the same where the proof is; that which kept the old time of change is asked first.
+        for find in sorted(self.generations(live), key=lambda find: not kept_time(position, find.stamp)):
             if self.copied_here(live, find, position):
                 return Whereabouts.COPIED, find
         for find in self._around(live).possible_copies(os.path.basename(live)):

@@ -167,6 +167,25 @@ def test_a_log_that_is_moved_to_another_file_system_is_not_read_again(two: World
     ]
 
 
+def test_rotated_logs_that_begin_alike_are_told_apart_when_they_are_copied_away(two: World, tmp_path: Path) -> None:
+    """What was read of the one stands in the other as well; its time of change does not."""
+    for content in ("same\nmore\n", "same\n"):
+        log = two.file("a/x.log", content)
+        two.catch_up()
+        two.wait(2)
+        log.rename(log.with_name(f"x.log.{2 if 'more' in content else 1}"))
+        two.catch_up()
+    two.file("a/x.log", "live\n")
+    two.catch_up()
+    (tmp_path / "watch/a").rename(tmp_path / "other/a")
+    two.catch_up()
+    shutil.copytree(tmp_path / "other/a", tmp_path / "watch/a")
+    shutil.rmtree(tmp_path / "other/a")
+    settle(two)
+
+    assert Counter(line.data for line in two.lines) == {b"same": 2, b"more": 1, b"live": 1}
+
+
 def test_a_copy_of_a_log_that_stays_is_a_log_of_its_own(two: World, tmp_path: Path) -> None:
     """Two jobs may print the same: only where the first is gone, the second is the first."""
     log = two.file("x.log", "one\n")

@@ -62,7 +62,7 @@ TEXTS = [
     ("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
     ("100% of %s and %(name)s", "100% of %s and %(name)s"),
     ("first\nsecond\r\n\tthird", "first second third"),
-    ("red \x1b[31mtext\x1b[0m", "red [31mtext [0m"),
+    ("red \x1b[31mtext\x1b[0m", "red text"),
     ("right \u202eto left", "right to left"),
     ("lone \udc80 half", "lone half"),
     (f"key {SECRET} end", "key *** end"),
