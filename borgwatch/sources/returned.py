@@ -16,7 +16,7 @@ from itertools import islice
 from borgwatch.sources.disk import stamp_at
 from borgwatch.sources.position import GRAINS, time_of
 from borgwatch.sources.reading import Followed
-from borgwatch.sources.states import States, followed_key, is_lost, lost_key, source_of
+from borgwatch.sources.states import States, followed_key, is_lost, source_of
 from borgwatch.sources.trace import Find, Tracer
 
 __all__ = ["Returned"]
@@ -45,7 +45,7 @@ class Returned:
     def key_of(self, find: Find) -> str | None:
         """Find the key of the file that a new one is; None if it is none of those that are known."""
         for key in self._candidates(find):
-            for home in (lost_key(key), key):
+            for home in (*self._states.lost.keys_of(key), key):  # in this look, too, files may have been lost
                 known = self._states.lost.get(home) or self._states.get(home)
                 if known and self._tracer.is_again(find, known.position) and (is_lost(home) or _is_away(known)):
                     return home

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
-from itertools import count
+from itertools import count, takewhile
 
 from borgwatch.sources.reading import Followed
 from borgwatch.sources.rotation import generation
@@ -52,6 +52,10 @@ def followed_key(key: str) -> str:
     return key.removesuffix(_LOST)
 
 
+def _lost_keys(key: str) -> Iterator[str]:
+    return (lost_key(key + "+" * more) for more in count())
+
+
 class Lost:
     """The files that went away, by their keys, the latest last."""
 
@@ -75,8 +79,12 @@ class Lost:
         """
         if key == followed.source:
             return lost_key(key)
-        keys = (lost_key(key + "+" * more) for more in count())
+        keys = _lost_keys(key)
         return next(one for one in keys if one not in self._files or self._files[one].position == followed.position)
+
+    def keys_of(self, key: str) -> Iterator[str]:
+        """Give the keys of the files that were followed under `key`, one after the other."""
+        return takewhile(self._files.__contains__, _lost_keys(key))
 
     def put(self, key: str, followed: Followed) -> None:
         """Keep a file in mind, as the latest."""

@@ -188,7 +188,8 @@ class Wanderer:
 
     def write(self, least: int = 0) -> None:
         """Write a line, wherever the log may be."""
-        self.truth.append(f"wander {len(self.truth):06d} {'x' * (least + self.dice.randrange(120))}".encode())
+        size = least + self.dice.randrange(120)
+        self.truth.append((f"wander {len(self.truth):06d} " * (size // 14 + 2))[: size + 14].encode())
         self.log.write(self.truth[-1] + b"\n")
 
     def rotate(self) -> None:
